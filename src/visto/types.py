@@ -1,0 +1,199 @@
+"""The nouns: small frozen values that check themselves. The whole contract between the floors, in one file."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from visto.errors import DataError
+
+X = TypeVar("X")
+T = TypeVar("T")
+P = TypeVar("P", contravariant=True)
+C = TypeVar("C")
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """Height and width in pixels, both at least 1."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise DataError(f"an image of {self.width}×{self.height} pixels", expected="at least 1×1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How an input to the model came from the original image.
+
+    ``size`` is the original's. ``to_original`` (2×3 float) takes a point (x, y, 1) of the model's input, in pixels,
+    to the original: it undoes resize, crop and letterbox.
+    """
+
+    size: Size
+    to_original: Tensor
+
+    def __post_init__(self) -> None:
+        if tuple(self.to_original.shape) != (2, 3):
+            raise ValueError(f"to_original is {tuple(self.to_original.shape)}, expected (2, 3)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One class out of K: its index, and (for answers) a score for each class, K floats that sum to 1."""
+
+    index: int
+    scores: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.index < 0:
+            raise ValueError(f"class index {self.index}, expected 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(Generic[X, T]):
+    """One decoded example: the input (an image is a uint8 tensor C×H×W), what is known of it, and who it is."""
+
+    input: X
+    target: T | None
+    id: str
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(Generic[C]):
+    """What a model sees at once: named tensors (``images`` N×C×H×W), collated targets, and the rows they came from."""
+
+    inputs: Mapping[str, Tensor]
+    targets: C | None
+    rows: Tensor
+    views: Sequence[View] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[T]):
+    """A target with scores, wrapped in what is known about the doubt.
+
+    ``label_set`` holds the classes that cannot be ruled out at the asked confidence, ``abstain`` the reason for not
+    answering (None: it answers). ``stranger`` is how unlike the training data the input looks, 0 to 1.
+    """
+
+    value: T
+    label_set: frozenset[int] | None = None
+    stranger: float | None = None
+    abstain: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """``total`` is the scalar to descend, ``parts`` its named terms (detached), ``each`` the loss of each image (N)."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+    each: Tensor | None = None
+
+
+class Metric(Protocol[P]):
+    """Collects answers and targets, then computes figures for any weighting of the images.
+
+    ``compute(None)`` weighs every image 1. Weights are N floats ≥ 0; one function so gives every bootstrap interval
+    and every paired comparison.
+    """
+
+    def update(self, rows: Tensor, predictions: Sequence[P], targets: Sequence[P]) -> None: ...
+
+    def compute(self, weights: Tensor | None = None) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A measured value with its 95 % interval; the bounds are None where the data cannot give one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:.4f}"
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+class Progress(Protocol):
+    """Wraps a long loop to show how far it is."""
+
+    def __call__(self, items: Iterable[X], *, total: int, words: str) -> Iterator[X]: ...
+
+
+class Voice(Protocol):
+    """How a long piece of work speaks to whoever waits: ``say`` a line, or wrap a loop in ``progress``."""
+
+    def say(self, words: str) -> None: ...
+
+    def progress(self, items: Iterable[X], *, total: int, words: str) -> Iterator[X]: ...
+
+
+class Silent:
+    """A Voice that says nothing."""
+
+    def say(self, words: str) -> None:
+        pass
+
+    def progress(self, items: Iterable[X], *, total: int, words: str) -> Iterator[X]:
+        yield from items
+
+
+silent: Progress = Silent().progress
+
+
+class Task(Protocol[T, C]):
+    """What is learnt: the head and loss that stand on a model, and how answers are packed, judged and shown."""
+
+    monitor: tuple[str, Literal["max", "min"]]
+    head: nn.Module
+
+    def collate(self, targets: Sequence[T]) -> C:
+        """Targets as columns, for the loss."""
+
+    def loss(self, model: nn.Module, batch: Batch[C]) -> Loss:
+        """Takes the model, so that mixup, denoising or distillation need no flag in its forward."""
+
+    def answers(self, tensors: Mapping[str, Tensor], views: Sequence[View]) -> Sequence[Answer[T]]:
+        """The head's tensors, packed."""
+
+    def metrics(self) -> Sequence[Metric[T]]:
+        """New metrics, all of them."""
+
+    def details(self, answers: Sequence[Answer[T]], targets: Sequence[T]) -> Mapping[str, Any]:
+        """What the figures alone do not show (a confusion matrix), as JSON values."""
+
+    def calibrated(self, tensors: Mapping[str, Tensor], targets: Sequence[T]) -> "Task[T, C]":
+        """This task with its head fitted to the model's outputs for held-out images."""
+
+    def doubt(self, answer: Answer[T], *, threshold: float, confidence: float | None) -> Answer[T]:
+        """The answer, abstaining where its score or its certainty is below what was asked."""
+
+    def classes_of(self, target: T) -> Sequence[int]:
+        """The class indices in a target."""
+
+    def relabel(self, target: T, places: Mapping[int, int]) -> T:
+        """The target with other class indices."""
+
+    def arguments(self) -> Mapping[str, Any]:
+        """What a bundle stores of the task, beside the classes: builds it again."""
+
+    def draw(self, image: Tensor, answer: Answer[T]) -> bytes:
+        """The picture (uint8 C×H×W) with its answer, as PNG."""
+
+    def to_json(self, answer: Answer[T]) -> Mapping[str, object]:
+        """The answer as ``predict --json`` prints it."""
