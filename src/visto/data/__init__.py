@@ -1,0 +1,45 @@
+"""Data sets: one reader a file, and one line here for each. ``read`` finds the reader and gives every item a split."""
+
+from pathlib import Path
+
+from visto.data.cifar import read_cifar, recognises_cifar
+from visto.data.class_folders import read_class_folders, recognises_class_folders
+from visto.data.dataset import Dataset
+from visto.data.digits import read_digits, recognises_digits
+from visto.data.idx import read_idx, recognises_idx
+from visto.data.lists import read_list, recognises_list
+from visto.data.npz import read_npz, recognises_npz
+from visto.data.reading import Format, read_with
+
+# In the order in which they are asked; class folders recognise any folder, and so come last.
+FORMATS: dict[str, Format] = {
+    "digits": Format(
+        read=read_digits, recognises=recognises_digits, describe="the name digits: 1,797 digits of 8×8, embedded"
+    ),
+    "idx": Format(
+        read=read_idx, recognises=recognises_idx, describe="MNIST and its family: train-images-idx3-ubyte[.gz] …"
+    ),
+    "cifar": Format(
+        read=read_cifar, recognises=recognises_cifar, describe="CIFAR-10 and CIFAR-100, binary: data_batch_1.bin …"
+    ),
+    "npz": Format(read=read_npz, recognises=recognises_npz, describe="MedMNIST: .npz of train_images, train_labels …"),
+    "list": Format(
+        read=read_list,
+        recognises=recognises_list,
+        describe="a .csv, .tsv or .jsonl of path, label and, if wanted, split and group",
+    ),
+    "class-folders": Format(
+        read=read_class_folders,
+        recognises=recognises_class_folders,
+        describe="a folder for each class, or train, val and test folders of them",
+    ),
+}
+
+
+def read(path_or_name: str | Path, *, format: str | None = None, split_seed: int = 0) -> Dataset:
+    """Read a data set, its format found or named, with a split for every item.
+
+    Raises DataError for a path that does not exist, a format that no reader recognises, and whatever the reader
+    refuses; UsageError for a format that is not in ``FORMATS``.
+    """
+    return read_with(FORMATS, Path(path_or_name), format=format, split_seed=split_seed)

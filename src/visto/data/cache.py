@@ -1,0 +1,239 @@
+"""Every image decoded once: the pixels of a data set, fitted, as one tensor mapped from the disk.
+
+Images are known by the digest of their content, so a file that was moved, renamed or listed twice is decoded once.
+Data that comes as arrays never goes to disk.
+"""
+
+import contextlib
+import json
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import PIL
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visto.data.content import read_content
+from visto.data.dataset import DIGEST_BYTES, Item, PixelRow, content_digest
+from visto.data.decode import PIXEL_LIMIT, decode
+from visto.data.ledger import Entry, Status
+from visto.data.store import Record, Store
+from visto.errors import DataError
+from visto.types import Progress, Size, silent
+
+# Raised when decode() comes to give other pixels for the same bytes.
+_DECODER = 1
+_APPENDED_BYTES = 16 << 20
+_IN_FLIGHT = 4
+_BATCH = 512
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Fit(Protocol):
+    """uint8 images N×C×H×W (C is 1 or 3, any size) to uint8 N×``shape``, each image on its own.
+
+    ``key`` names everything the result depends on, as JSON. ``at_least`` is how much resolution it needs.
+    """
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def at_least(self) -> Size | None: ...
+
+    def __call__(self, images_nchw: Tensor, /) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pixels:
+    """The fitted images of ``items`` (the N that were kept, in order).
+
+    ``storage`` is uint8 M×C×H×W and belongs to the cache: never write to it. ``rows`` (N, int64) says which record
+    is whose. ``digests`` (N×16, uint8) name the contents, ``sizes`` (N×2, int64) are the original heights and widths.
+    ``entries`` has one word on every item asked for, kept or not.
+    """
+
+    storage: Tensor
+    rows: Tensor
+    items: tuple[Item, ...]
+    digests: Tensor
+    sizes: Tensor
+    entries: tuple[Entry, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def materialise(
+    items: Sequence[Item], fit: Fit, *, threads: int, progress: Progress = silent, limit: int = PIXEL_LIMIT
+) -> Pixels:
+    """Decode and fit ``items``, or find them in the cache; what cannot be decoded is rejected in ``entries``.
+
+    ``limit`` is the most pixels an image may have before it is fitted. Raises ResourceError where the cache cannot
+    be written.
+    """
+    if any(isinstance(item.source, PixelRow) for item in items):
+        return _from_arrays(items, fit, progress)
+    return _from_files(items, fit, threads, progress, limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    """What became of one file: rejected with a reason, or known by its digest, with a record where it is new."""
+
+    digest: bytes = b""
+    record: Record | None = None
+    reason: str = ""
+
+
+def _from_files(items: Sequence[Item], fit: Fit, threads: int, progress: Progress, limit: int) -> Pixels:
+    with Store(_key(fit), fit.shape) as store:
+
+        def fetch(item: Item) -> _Fetched:
+            return _fetch(item, fit, store, limit)
+
+        fetched: list[_Fetched] = []
+        pending: dict[bytes, Record] = {}
+        with contextlib.closing(_in_order(fetch, items, threads)) as results:
+            for result in progress(results, total=len(items), words="reading images"):
+                fetched.append(_Fetched(digest=result.digest, reason=result.reason))
+                if result.record is not None and result.digest not in pending:
+                    store.need_writable()
+                    pending[result.digest] = result.record
+                if len(pending) * store.record_bytes >= _APPENDED_BYTES:
+                    store.append(list(pending.values()))
+                    pending.clear()
+        if pending:
+            store.append(list(pending.values()))
+        return _collect(items, fetched, store)
+
+
+def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
+    """Read one file once: the bytes that are hashed are the bytes that are decoded."""
+    if not isinstance(item.source, Path):
+        raise TypeError(f"{item.id} is a row of an array among files")
+    try:
+        content = read_content(item.source)
+        digest = content_digest(content)
+        if store.find(digest) is not None:
+            return _Fetched(digest=digest)
+        decoded = decode(content, at_least=fit.at_least, limit=limit)
+        pixels = _fitted(fit, decoded.pixels[None])
+    except DataError as error:
+        return _Fetched(reason=error.message)
+    record = Record(
+        digest=digest,
+        height=decoded.original.height,
+        width=decoded.original.width,
+        notes=decoded.notes,
+        pixels=pixels.numpy().tobytes(),
+    )
+    return _Fetched(digest=digest, record=record)
+
+
+def _collect(items: Sequence[Item], fetched: Sequence[_Fetched], store: Store) -> Pixels:
+    kept, entries, rows, sizes = [], [], [], []
+    digests = bytearray()
+    for item, result in zip(items, fetched, strict=True):
+        line = store.find(result.digest) if not result.reason else None
+        if line is None:
+            reason = result.reason or "lost from the cache while it was read"
+            entries.append(Entry(id=item.id, status="rejected", reason=reason))
+            continue
+        status: Status = "repaired" if line.notes else "kept"
+        entries.append(Entry(id=item.id, status=status, reason="; ".join(line.notes)))
+        kept.append(item)
+        rows.append(line.row)
+        sizes.append((line.height, line.width))
+        digests += result.digest
+    return Pixels(
+        storage=store.pixels(),
+        rows=torch.tensor(rows, dtype=torch.int64),
+        items=tuple(kept),
+        digests=torch.from_numpy(np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)),
+        sizes=torch.tensor(sizes, dtype=torch.int64).reshape(-1, 2),
+        entries=tuple(entries),
+    )
+
+
+def _key(fit: Fit) -> str:
+    """All that the stored pixels depend on besides the content of the file."""
+    needs = [fit.at_least.height, fit.at_least.width] if fit.at_least else None
+    codecs = {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, "decoder": _DECODER}
+    return json.dumps({"fit": fit.key, "at_least": needs, **codecs}, sort_keys=True)
+
+
+def _fitted(fit: Fit, images_nchw: Tensor) -> Tensor:
+    fitted = fit(images_nchw)
+    if fitted.dtype != torch.uint8 or tuple(fitted.shape) != (len(images_nchw), *fit.shape):
+        raise TypeError(f"fit gave {fitted.dtype} {tuple(fitted.shape)}, expected uint8 N×{fit.shape}")
+    return fitted
+
+
+def _in_order(work: Callable[[A], B], items: Sequence[A], threads: int) -> Generator[B, None, None]:
+    """Results in the order of ``items``, a few for each thread ahead: memory is bounded."""
+    window: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
+        try:
+            for item in items:
+                window.append(pool.submit(work, item))
+                if len(window) >= _IN_FLIGHT * threads:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            for future in window:
+                future.cancel()
+
+
+def _from_arrays(items: Sequence[Item], fit: Fit, progress: Progress) -> Pixels:
+    sources = [item.source for item in items if isinstance(item.source, PixelRow)]
+    if len(sources) != len(items):
+        raise TypeError("files among rows of arrays")
+    arrays = {id(source.array): source.array for source in sources}
+    (first, *others) = arrays.values()
+    whole = _as_nchw(first if first.flags.writeable else first.copy())  # torch warns of memory not to be written to
+    if not others and _fitted(fit, whole[:1]).data_ptr() == whole.data_ptr():
+        storage = whole  # it fits as it is: the array itself is the storage
+        rows = torch.tensor([source.row for source in sources])
+    else:
+        storage = torch.empty((len(items), *fit.shape), dtype=torch.uint8)
+        rows = torch.arange(len(items))
+        for array in arrays.values():
+            _fill(storage, sources, array, fit, progress)
+    digests = b"".join(content_digest(source.pixels) for source in sources)
+    return Pixels(
+        storage=storage,
+        rows=rows,
+        items=tuple(items),
+        digests=torch.from_numpy(np.frombuffer(bytearray(digests), np.uint8).reshape(-1, DIGEST_BYTES)),
+        sizes=torch.tensor([source.array.shape[1:3] for source in sources], dtype=torch.int64),
+        entries=tuple(Entry(id=item.id, status="kept") for item in items),
+    )
+
+
+def _fill(storage: Tensor, sources: Sequence[PixelRow], array: NDArray[np.uint8], fit: Fit, progress: Progress) -> None:
+    """Fit the rows of one array into their places of ``storage``, a batch at a time."""
+    # NumPy gathers and scatters whole images; torch's indexing takes 20 times as long where the axes are permuted.
+    target = storage.numpy()
+    places = np.array([place for place, source in enumerate(sources) if source.array is array])
+    starts = range(0, len(places), _BATCH)
+    for start in progress(starts, total=len(starts), words="fitting images"):
+        batch = places[start : start + _BATCH]
+        target[batch] = _fitted(fit, _as_nchw(array[[sources[place].row for place in batch]])).numpy()
+
+
+def _as_nchw(array: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(array).permute(0, 3, 1, 2)

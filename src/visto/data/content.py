@@ -1,0 +1,28 @@
+"""The bytes of one file, read without ever blocking on what is not a file."""
+
+import os
+import stat
+from pathlib import Path
+
+from visto.errors import DataError
+
+BYTE_LIMIT = 1 << 30
+
+
+def read_content(path: Path) -> bytes:
+    """The whole content. Raises DataError where it cannot be opened, is not a regular file, or is over 1 GiB.
+
+    Non-blocking, and judged by the open handle: a FIFO that took the file's place since it was listed is refused,
+    not waited for.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(handle, "rb") as file:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError("not a regular file")
+            if status.st_size > BYTE_LIMIT:
+                raise DataError(f"too large: a file of {status.st_size:,} bytes", expected=f"at most {BYTE_LIMIT:,}")
+            return file.read()
+    except OSError as error:
+        raise DataError(f"cannot be read: {os.strerror(error.errno) if error.errno else error}") from error

@@ -1,0 +1,94 @@
+"""A data set as listed, before any pixel is decoded: items, classes, splits and the ledger so far."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visto.data.ledger import Entry
+from visto.types import Label, Split
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRow:
+    """One image inside an array N×H×W×C (uint8): for formats that are not a file an image."""
+
+    array: NDArray[np.uint8]
+    row: int
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        pixels: NDArray[np.uint8] = self.array[self.row]
+        return pixels
+
+
+Source = Path | PixelRow
+
+
+def content_digest(content: bytes | NDArray[np.uint8]) -> bytes:
+    """16 bytes that name a content: BLAKE2b of the file's bytes, or of the pixels where there is no file an image."""
+    data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One example as listed: ``id`` is its path below the root, or split:number where there is no file an image.
+
+    ``target`` is None where the label is not known. ``split`` is None where the data does not say.
+    """
+
+    id: str
+    source: Source
+    target: Label | None = None
+    split: Split | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Items with their classes and ledger.
+
+    ``declared`` names the splits that the data itself came with (as named on disk), empty for a flat one; after
+    ``visto.data.split.assign`` every item has a split all the same.
+    """
+
+    name: str
+    format: str
+    task: str
+    classes: tuple[str, ...]
+    items: tuple[Item, ...]
+    ledger: tuple[Entry, ...] = ()
+    declared: frozenset[Split] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def keep(self, wanted: Callable[[Item], bool]) -> "Dataset":
+        """The items that ``wanted`` says yes to, as a flat data set of the same classes."""
+        return replace(self, items=tuple(i for i in self.items if wanted(i)), declared=frozenset())
+
+    @property
+    def train(self) -> "Dataset":
+        return self.keep(lambda item: item.split == "train")
+
+    @property
+    def validation(self) -> "Dataset":
+        return self.keep(lambda item: item.split == "validation")
+
+    @property
+    def test(self) -> "Dataset":
+        return self.keep(lambda item: item.split == "test")
+
+    def counts(self, items: Sequence[Item] | None = None) -> list[int]:
+        """Images of each class, in the order of ``classes``."""
+        found = [0] * len(self.classes)
+        for item in self.items if items is None else items:
+            if item.target is not None:
+                found[item.target.index] += 1
+        return found

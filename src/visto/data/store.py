@@ -1,0 +1,249 @@
+"""Decoded images on disk: one folder for each way of fitting, append-only, keyed by the content of the file.
+
+``pixels.bin`` holds records of one size, ``index.bin`` a line of 36 bytes for each of them, ``notes.jsonl`` what was
+repaired where anything was. Everything in the index carries a checksum. Whatever a crash, a full disk or a bad sector
+leaves, a record whose checksums disagree is not there, and is decoded and appended anew:
+
+- pixels and notes are written before the index line that names them, under a lock of the system;
+- records have a fixed place, so that damage in the middle moves nothing else, and no place is used twice;
+- files stay open: who clears the cache takes nothing from a process that reads it.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import math
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from visto.data.dataset import DIGEST_BYTES
+from visto.errors import ResourceError
+from visto.files import write_json
+
+_LINE = struct.Struct(f"<{DIGEST_BYTES}sIIII")  # digest, height, width, checksum of pixels, number of notes
+_CHECK = struct.Struct("<I")
+INDEX_LINE_BYTES = _LINE.size + _CHECK.size
+FILES = ("pixels.bin", "index.bin", "notes.jsonl")
+HINT = "name a writable folder with some room in VISTO_CACHE, or make room with visto cache --clear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One decoded image: the digest of its content, its original size, its notes, and the pixels as bytes."""
+
+    digest: bytes
+    height: int
+    width: int
+    notes: tuple[str, ...]
+    pixels: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the index says of one record: where its pixels are, and what their checksum is."""
+
+    row: int
+    height: int
+    width: int
+    checksum: int
+    notes: tuple[str, ...]
+
+
+def cache_folder() -> Path:
+    """``$VISTO_CACHE``, else ``$XDG_CACHE_HOME/visto``, else ``~/.cache/visto``. Raises ResourceError without home."""
+    if place := os.environ.get("VISTO_CACHE"):
+        return Path(place)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "visto"
+    try:
+        return Path.home() / ".cache" / "visto"
+    except RuntimeError as error:
+        raise ResourceError("no home folder for the cache of decoded images", hint=HINT) from error
+
+
+def folders() -> Path:
+    """Where the folders of all fits lie."""
+    return cache_folder() / "pixels"
+
+
+class Store:
+    """The records of one fit. Several processes and threads may each hold a Store of the same folder.
+
+    ``find`` may be called from several threads; ``append`` from one.
+    """
+
+    def __init__(self, key: str, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self.record_bytes = math.prod(shape)
+        self.folder = folders() / hashlib.sha256(key.encode()).hexdigest()[:24]
+        self._lines: dict[bytes, Line] = {}
+        self._trusted: set[int] = set()
+        self._lines_read = 0
+        self._why_read_only = ""
+        self._closing = contextlib.ExitStack()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "key.json").exists():
+                write_json(self.folder / "key.json", {"key": key, "shape": list(shape)})
+        except OSError as error:
+            self._why_read_only = os.strerror(error.errno) if error.errno else str(error)
+        except ResourceError as error:
+            self._why_read_only = error.message
+        self._pixels, self._index, self._notes = (self._handle(name) for name in FILES)
+        self._refresh()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def find(self, digest: bytes) -> Line | None:
+        """The line of a content whose pixels are whole; None where it has to be decoded.
+
+        The checksum costs about 1 ms for 1 MB, once for each record and Store, mostly for reading the page.
+        """
+        line = self._lines.get(digest)
+        if line is None or line.row in self._trusted:
+            return line
+        pixels = os.pread(self._pixels, self.record_bytes, line.row * self.record_bytes)
+        if len(pixels) != self.record_bytes or _checksum(digest, pixels) != line.checksum:
+            return None
+        self._trusted.add(line.row)
+        return line
+
+    def need_writable(self) -> None:
+        """Raises ResourceError where nothing can be added."""
+        if self._why_read_only:
+            raise ResourceError(f"cannot write to the cache {self.folder}: {self._why_read_only}", hint=HINT)
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Add the records whose content is not there yet (another process may have been faster).
+
+        Raises ResourceError where it cannot be written; what was there before is then as it was.
+        """
+        self.need_writable()
+        try:
+            with self._locked():
+                self._refresh()
+                new = {record.digest: record for record in records if self.find(record.digest) is None}
+                self._write(list(new.values()))
+                self._refresh()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ResourceError(f"cannot write to the cache {self.folder}: {reason}", hint=HINT) from error
+
+    def pixels(self) -> Tensor:
+        """All records, uint8 M×C×H×W, mapped from the disk: nothing is read before it is looked at."""
+        rows = min(self._lines_read, os.fstat(self._pixels).st_size // self.record_bytes) if self._lines_read else 0
+        if not rows:
+            return torch.empty((0, *self.shape), dtype=torch.uint8)
+        # Private copies of written pages: torch warns of memory that cannot be written to.
+        mapped = mmap.mmap(self._pixels, rows * self.record_bytes, access=mmap.ACCESS_COPY)
+        return torch.frombuffer(mapped, dtype=torch.uint8).view(rows, *self.shape)
+
+    def _handle(self, name: str) -> int:
+        """An open file of the folder: to read and write, else to read, else an empty one."""
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            handle = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | flags, 0o644)
+        except OSError as error:
+            self._why_read_only = self._why_read_only or os.strerror(error.errno or errno.EIO)
+            try:
+                handle = os.open(self.folder / name, os.O_RDONLY | flags)
+            except OSError:
+                handle = os.open(os.devnull, os.O_RDONLY)
+        self._closing.callback(os.close, handle)
+        return handle
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.flock(self._index, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._index, fcntl.LOCK_UN)
+
+    def _refresh(self) -> None:
+        """Read the index lines that have come since the last look."""
+        start = self._lines_read * INDEX_LINE_BYTES
+        content = _read_from(self._index, start)
+        notes: dict[bytes, tuple[str, ...]] | None = None
+        for at in range(0, len(content) - INDEX_LINE_BYTES + 1, INDEX_LINE_BYTES):
+            row, self._lines_read = self._lines_read, self._lines_read + 1
+            line = content[at : at + _LINE.size]
+            if _CHECK.unpack_from(content, at + _LINE.size)[0] != zlib.crc32(line):
+                continue
+            digest, height, width, checksum, count = _LINE.unpack(line)
+            if count and notes is None:
+                notes = _read_notes(_read_from(self._notes, 0))
+            said = (notes or {}).get(digest, ()) if count else ()
+            if len(said) == count:
+                self._lines[digest] = Line(row, height, width, checksum, said)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        """Pixels, then notes, then the index, each after the last line that is whole."""
+        rows = self._lines_read
+        notes_end = os.fstat(self._notes).st_size
+        lines, notes = [], []
+        for record in records:
+            checksum = _checksum(record.digest, record.pixels)
+            line = _LINE.pack(record.digest, record.height, record.width, checksum, len(record.notes))
+            lines.append(line + _CHECK.pack(zlib.crc32(line)))
+            if record.notes:
+                notes.append(json.dumps({"digest": record.digest.hex(), "notes": record.notes}) + "\n")
+        try:
+            # Whatever lies beyond belongs to no line; where pixels were lost, a hole keeps every place its own.
+            os.ftruncate(self._pixels, rows * self.record_bytes)
+            _write_at(self._pixels, b"".join(record.pixels for record in records), rows * self.record_bytes)
+            if notes:  # the first newline ends what a crash may have left
+                _write_at(self._notes, ("\n" + "".join(notes)).encode(), notes_end)
+            os.ftruncate(self._index, rows * INDEX_LINE_BYTES)
+            _write_at(self._index, b"".join(lines), rows * INDEX_LINE_BYTES)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._index, rows * INDEX_LINE_BYTES)
+                os.ftruncate(self._pixels, rows * self.record_bytes)
+                os.ftruncate(self._notes, notes_end)
+            raise
+
+
+def _checksum(digest: bytes, pixels: bytes) -> int:
+    """CRC-32 of the digest and the pixels: right pixels in the wrong place are wrong."""
+    return zlib.crc32(pixels, zlib.crc32(digest))
+
+
+def _read_from(handle: int, start: int) -> bytes:
+    size = os.fstat(handle).st_size
+    parts = []
+    while start < size and (part := os.pread(handle, size - start, start)):
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts)
+
+
+def _write_at(handle: int, content: bytes, start: int) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(handle, view, start)
+        view, start = view[written:], start + written
+
+
+def _read_notes(content: bytes) -> dict[bytes, tuple[str, ...]]:
+    """Notes by digest; a line that is not whole says nothing."""
+    notes: dict[bytes, tuple[str, ...]] = {}
+    for line in content.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(line)
+            notes[bytes.fromhex(said["digest"])] = tuple(str(note) for note in said["notes"])
+    return notes

@@ -1,0 +1,1 @@
+"""Pure functions on tensors, and from tensors to pictures."""
