@@ -1,0 +1,207 @@
+"""The gradient learner: mini-batches, backpropagation, an average of the weights, a look at validation an epoch."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from visto.data.augment import augment, mixup
+from visto.data.cache import Pixels
+from visto.data.loader import Order, gather, in_order
+from visto.errors import DataError, UsageError
+from visto.learn.budget import seconds_a_step
+from visto.learn.fit import Step
+from visto.learn.optimiser import OPTIMISERS, set_rate
+from visto.learn.precision import autocast, choose
+from visto.learn.randomness import generator, reseed
+from visto.learn.range_test import range_test
+from visto.learn.recipe import Recipe
+from visto.learn.schedule import SCHEDULES
+from visto.learn.state import State
+from visto.models import build_model
+from visto.preprocess import PREPROCESS
+from visto.types import Batch, Task
+
+_EVALUATION_BATCH = 512
+
+
+class GradientLearner:
+    """Learns ``task`` on ``train`` by ``recipe``, from ``initial`` weights if any; ``validation`` is just looked at."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task[Any, Any],
+        train: Pixels,
+        validation: Pixels,
+        *,
+        initial: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.task = task
+        self.train = train
+        self.validation = validation
+        self.initial = initial
+        self.normalise = recipe.preprocess.build(PREPROCESS).normalise
+        self.schedule = SCHEDULES[recipe.schedule]
+        self.order = Order(len(train.items), recipe.batch_size)
+        self.targets = task.collate([_known(item.target, item.id) for item in train.items])
+        self.validation_targets = task.collate([_known(item.target, item.id) for item in validation.items])
+
+    def blank(self) -> State:
+        """A state before the first step, with no decision taken yet: what a saved one is loaded into."""
+        recipe = self.recipe
+        reseed(recipe.seed, "model", 0)
+        model = build_model(recipe.model)
+        if self.initial is not None:
+            model.load_state_dict(dict(self.initial))
+        return State(
+            model=model,
+            averaged={k: v.detach().clone() for k, v in model.state_dict().items()},
+            optimiser=OPTIMISERS[recipe.optimiser](model, recipe.weight_decay),
+            total_steps=max(1, round(recipe.epochs * self.order.steps_per_epoch)),
+            decisions={"lr": recipe.lr},
+        )
+
+    def start(self, clock: Callable[[], float] = lambda: 0.0) -> State:
+        """A state before the first step, with every decision that measurement or the clock has to take, taken.
+
+        ``clock`` gives the seconds that the run has used so far; the budget covers them too.
+        """
+        recipe, state = self.recipe, self.blank()
+        precision, reason = choose(recipe.precision, state.model, self.batch(0).inputs["images"][:32])
+        state.decisions |= {"precision": precision, "precision_reason": reason}
+        if recipe.lr == 0:
+            trial = self._copy(state)
+            state.decisions |= range_test(lambda k, rate: self.descend(trial, self.batch(k), rate))
+        if recipe.budget:
+            trial = self._copy(state)
+            cost = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
+            cost += seconds_a_step(lambda _: self._look(trial), 0.0) / self.order.steps_per_epoch
+            state.total_steps = max(1, int(0.9 * (recipe.budget - clock()) / cost))
+            state.decisions |= {"seconds_per_step": round(cost, 5), "total_steps": state.total_steps}
+        return state
+
+    def step(self, state: State) -> Step:
+        """One batch forward and back; after an epoch's last, a look at validation. The state is whole again after it.
+
+        Raises UsageError for a loss that is not finite, before the weights are touched.
+        """
+        began = time.perf_counter()
+        rate = state.decisions["lr"] * self.schedule(state.step / state.total_steps)
+        loss = self.descend(state, self.batch(state.step), rate)
+        self._average(state)
+        state.step += 1
+        last = state.step == state.total_steps
+        figures = None
+        if last or state.step % self.order.steps_per_epoch == 0:
+            figures = self._look(state)
+            figures |= {"epoch": math.ceil(state.step / self.order.steps_per_epoch), "loss": loss, "lr": rate}
+            state.history.append(figures)
+            self._mark_best(state)
+        if last:
+            state.ended = "all steps done"
+        state.seconds += time.perf_counter() - began
+        return Step(step=state.step, total=state.total_steps, loss=loss, figures=figures)
+
+    def batch(self, step: int) -> Batch[Tensor]:
+        """The batch of a step: drawn, augmented and normalised as (seed, step) say."""
+        recipe = self.recipe
+        if self.order.needs_shuffle(step):
+            epoch = self.order.epoch(step)
+            self.order.shuffle(epoch, generator(recipe.seed, "order", epoch))
+        rows = self.order.rows(step)
+        random = generator(recipe.seed, "augment", step)
+        images = augment(gather(self.train, rows), recipe.augmentation, random)
+        targets = self.targets[rows]
+        if recipe.mixup:
+            images, targets = mixup(images.float(), targets, recipe.mixup, random)
+        images = self.normalise(images).contiguous(memory_format=torch.channels_last)
+        return Batch(inputs={"images": images}, targets=targets, rows=rows)
+
+    def descend(self, state: State, batch: Batch[Tensor], rate: float) -> float:
+        """One step down the gradient at learning rate ``rate``; gives the loss."""
+        model = state.model.train()
+        reseed(self.recipe.seed, "dropout", state.step)
+        with autocast(state.decisions["precision"]):
+            loss = self.task.loss(model, batch).total
+        if self.recipe.l1:
+            loss = loss + self.recipe.l1 * sum(p.abs().sum() for p in model.parameters() if p.ndim > 1)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise UsageError(
+                f"the loss became {value} at step {state.step + 1} of {state.total_steps}, learning rate {rate:.2g}",
+                hint="train again with a lower --lr, or with --lr auto; the last good state is kept",
+            )
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        set_rate(state.optimiser, rate)
+        state.optimiser.step()
+        return value
+
+    def scores(self, state: State, weights: Mapping[str, Tensor], pixels: Pixels, *, exact: bool) -> Tensor:
+        """The raw outputs (logits N×K) of ``weights`` on images, in fp32 where ``exact``, else as the run computes."""
+        precision = "fp32" if exact else state.decisions["precision"]
+        model = state.model.eval()
+        out = []
+        with torch.no_grad(), autocast(precision):
+            for _, images in in_order(pixels, _EVALUATION_BATCH):
+                ready = self.normalise(images).contiguous(memory_format=torch.channels_last)
+                out.append(functional_call(model, dict(weights), (ready,))["logits"].float())
+        return torch.cat(out)
+
+    def _look(self, state: State) -> dict[str, float]:
+        logits = self.scores(state, state.averaged, self.validation, exact=False)
+        truth = self.validation_targets.argmax(1)
+        return {
+            "validation_loss": float(nn.functional.cross_entropy(logits, truth)),
+            "validation_accuracy": float((logits.argmax(1) == truth).float().mean()),
+        }
+
+    def _mark_best(self, state: State) -> None:
+        patience = self.recipe.patience
+        if not patience:
+            return
+        name, sense = self.task.monitor
+        values = [row[f"validation_{name}"] for row in state.history]
+        best = values.index(max(values) if sense == "max" else min(values))
+        if best == len(values) - 1:
+            state.best = {k: v.clone() for k, v in state.averaged.items()}
+            state.best_epoch = best
+        elif len(values) - 1 - best >= patience:
+            state.ended = f"no better {name} on validation for {patience} epochs"
+
+    def _average(self, state: State) -> None:
+        decay = min(self.recipe.ema, (state.step + 1) / (state.step + 10)) if self.recipe.ema else 0.0
+        live = state.model.state_dict()
+        floats = [k for k, v in live.items() if v.is_floating_point()]
+        with torch.no_grad():
+            torch._foreach_lerp_([state.averaged[k] for k in floats], [live[k] for k in floats], 1 - decay)
+            for name, value in live.items():
+                if not value.is_floating_point():
+                    state.averaged[name].copy_(value)
+
+    def _copy(self, state: State) -> State:
+        model = copy.deepcopy(state.model)
+        return State(
+            model=model,
+            averaged={k: v.clone() for k, v in state.averaged.items()},
+            optimiser=OPTIMISERS[self.recipe.optimiser](model, self.recipe.weight_decay),
+            total_steps=state.total_steps,
+            decisions=dict(state.decisions),
+        )
+
+    def _rehearse(self, trial: State, index: int) -> None:
+        self.descend(trial, self.batch(index), 1e-6)
+        self._average(trial)
+
+
+def _known(target: Any, name: str) -> Any:
+    if target is None:
+        raise DataError(f"{name} has no label: it cannot be learnt from")
+    return target

@@ -1,0 +1,7 @@
+"""Recipes are functions: from what the data is like to a recipe, and from one recipe to another."""
+
+from visto.recipes.default import default_model, default_size, suggest
+from visto.recipes.fine_tune import fine_tune
+from visto.recipes.override import Request, apply, check_same
+
+__all__ = ["Request", "apply", "check_same", "default_model", "default_size", "fine_tune", "suggest"]

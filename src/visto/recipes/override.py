@@ -1,0 +1,71 @@
+"""What a user asked for, laid over a recipe."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from visto.errors import UsageError
+from visto.learn import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of a training run as given; None where nothing was said. Names as in Recipe.
+
+    ``size`` is the side of the model's input in pixels. ``arguments`` go to the model's builder (depth, width, …).
+    ``start_from`` is the manifest digest of the bundle that is fine-tuned.
+    """
+
+    model: str | None = None
+    size: int | None = None
+    arguments: Mapping[str, Any] | None = None
+    start_from: str | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    optimiser: str | None = None
+    lr: float | None = None
+    schedule: str | None = None
+    weight_decay: float | None = None
+    l1: float | None = None
+    ema: float | None = None
+    label_smoothing: float | None = None
+    mixup: float | None = None
+    augmentation: Sequence[str] | None = None
+    patience: int | None = None
+    budget: float | None = None
+    precision: str | None = None
+    seed: int | None = None
+    split_seed: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """What was said, as JSON values."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v
+            for k, v in found.items()
+            if v is not None
+        }
+
+
+_NOT_IN_RECIPE = ("model", "size", "arguments", "start_from", "split_seed")
+
+
+def apply(recipe: Recipe, request: Request) -> Recipe:
+    """The recipe with what was asked for in place of its own. Raises UsageError for values out of range."""
+    given = request.given()
+    spec = recipe.model.with_arguments(**given.get("arguments", {}))
+    changes = {k: v for k, v in given.items() if k not in _NOT_IN_RECIPE}
+    if "augmentation" in changes:
+        changes["augmentation"] = tuple(changes["augmentation"])
+    return replace(recipe, model=spec, **changes)
+
+
+def check_same(stored: Mapping[str, Any], request: Request) -> None:
+    """Raise UsageError where a resumed run is asked for something else than it was started with."""
+    for name, value in request.given().items():
+        if stored.get(name) != value:
+            was = stored.get(name, "not given")
+            raise UsageError(
+                f"this run was started with {name.replace('_', '-')} {was}, not {value}",
+                hint="resume it with the options it had (or none), or start another with another -o",
+            )

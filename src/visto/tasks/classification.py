@@ -1,0 +1,187 @@
+"""Classification: one class out of K for each image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from visto.errors import DataError
+from visto.metrics import Accuracy, Auroc, CalibrationError, LogLoss, PrecisionRecall, confusion_matrix, row_rates
+from visto.ops.picture import captioned
+from visto.types import Answer, Batch, Label, Loss, Metric, View
+
+
+class Softmax(nn.Module):
+    """Logits N×K to scores N×K that sum to 1, softened by a temperature (Guo et al. 2017)."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"scores": (tensors["logits"].float() / self.temperature).softmax(1)}
+
+
+class Classification:
+    """``classes`` names the K classes. ``temperature`` is fitted on validation images after training.
+
+    ``quantiles`` are the 0, 1, …, 100 % quantiles of (1 - score of the true class) on the validation images; they make
+    ``--confidence`` possible: split conformal prediction (Vovk et al. 2005; Sadinle et al. 2019). Empty: unknown.
+    """
+
+    monitor: tuple[str, Literal["max", "min"]] = ("accuracy", "max")
+
+    def __init__(
+        self,
+        *,
+        classes: Sequence[str],
+        temperature: float = 1.0,
+        quantiles: Sequence[float] = (),
+        label_smoothing: float = 0.0,
+    ) -> None:
+        if len(classes) < 2:
+            raise DataError(f"{len(classes)} class", expected="at least 2 classes to tell apart")
+        self.classes = tuple(classes)
+        self.quantiles = tuple(quantiles)
+        self.label_smoothing = label_smoothing
+        self.head: nn.Module = Softmax(temperature)
+
+    def collate(self, targets: Sequence[Label]) -> Tensor:
+        """Soft labels N×K: a one for the class (mixup blends them later)."""
+        return F.one_hot(torch.tensor([t.index for t in targets]), len(self.classes)).float()
+
+    def loss(self, model: nn.Module, batch: Batch[Tensor]) -> Loss:
+        """Cross-entropy with the soft labels, smoothed by ``label_smoothing`` (Szegedy et al. 2016)."""
+        if batch.targets is None:
+            raise DataError("a batch without labels cannot be learnt from")
+        logits = model(batch.inputs["images"])["logits"].float()
+        targets = batch.targets * (1 - self.label_smoothing) + self.label_smoothing / len(self.classes)
+        each = -(targets * logits.log_softmax(1)).sum(1)
+        total = each.mean()
+        return Loss(total=total, parts={"cross_entropy": total.detach()}, each=each.detach())
+
+    def answers(self, tensors: Mapping[str, Tensor], views: Sequence[View]) -> Sequence[Answer[Label]]:
+        """The best class of each image, with the scores of all."""
+        scores = tensors["scores"]
+        best = scores.argmax(1).tolist()
+        return [Answer(value=Label(index=k, scores=row)) for k, row in zip(best, scores, strict=True)]
+
+    def metrics(self) -> Sequence[Metric[Label]]:
+        return [
+            Accuracy(self.classes),
+            PrecisionRecall(self.classes),
+            Auroc(self.classes),
+            LogLoss(self.classes),
+            CalibrationError(self.classes),
+        ]
+
+    def details(self, answers: Sequence[Answer[Label]], targets: Sequence[Label]) -> Mapping[str, Any]:
+        """The confusion matrix (row: truth, column: answer): counts, and shares of the row with their intervals."""
+        counts = confusion_matrix([a.value for a in answers], targets, classes=len(self.classes))
+        rates, low, high = row_rates(counts)
+        return {
+            "confusion": {
+                "counts": counts.int().tolist(),
+                "share": _rounded(rates),
+                "low": _rounded(low),
+                "high": _rounded(high),
+            }
+        }
+
+    def calibrated(self, tensors: Mapping[str, Tensor], targets: Sequence[Label]) -> "Classification":
+        """This task with temperature and quantiles fitted to the logits N×K of held-out images."""
+        logits, truth = tensors["logits"], torch.tensor([t.index for t in targets])
+        temperature = fit_temperature(logits, truth)
+        scores = (logits / temperature).softmax(1)
+        misfit = 1 - scores[torch.arange(len(truth)), truth]
+        quantiles = torch.quantile(misfit.double(), torch.linspace(0, 1, 101).double(), interpolation="higher")
+        return Classification(
+            classes=self.classes,
+            temperature=temperature,
+            quantiles=[round(q, 7) for q in quantiles.tolist()],
+            label_smoothing=self.label_smoothing,
+        )
+
+    def label_set(self, answer: Answer[Label], confidence: float) -> frozenset[int]:
+        """The classes that cannot be ruled out at ``confidence`` (0–1). Raises DataError without quantiles."""
+        if not self.quantiles or answer.value.scores is None:
+            raise DataError("this model was made without held-out images: it cannot say how sure it is")
+        level = min(100, int(-(-confidence * 100 // 1)))
+        allowed = self.quantiles[level] + 1e-6
+        kept = (1 - answer.value.scores <= allowed).nonzero().flatten().tolist()
+        return frozenset(kept)
+
+    def doubt(self, answer: Answer[Label], *, threshold: float, confidence: float | None) -> Answer[Label]:
+        """Abstain where the best score is below ``threshold``, or not just one class is left at ``confidence``."""
+        if confidence is not None:
+            label_set = self.label_set(answer, confidence)
+            answer = replace(answer, label_set=label_set)
+            if len(label_set) != 1:
+                return replace(answer, abstain=f"{len(label_set)} classes are possible at {confidence:g} confidence")
+        if answer.value.scores is not None and float(answer.value.scores.max()) < threshold:
+            return replace(answer, abstain=f"best score below {threshold:g}")
+        return answer
+
+    def classes_of(self, target: Label) -> Sequence[int]:
+        return (target.index,)
+
+    def relabel(self, target: Label, places: Mapping[int, int]) -> Label:
+        return Label(index=places[target.index])
+
+    def arguments(self) -> dict[str, Any]:
+        """What a bundle stores of the head, beside the classes."""
+        head = self.head
+        assert isinstance(head, Softmax)  # noqa: S101  (set above; tells mypy)
+        return {"temperature": head.temperature, "quantiles": list(self.quantiles)}
+
+    def draw(self, image: Tensor, answer: Answer[Label]) -> bytes:
+        """The picture with the best class and its score below, as PNG."""
+        scores = answer.value.scores
+        words = self.classes[answer.value.index]
+        words += f" {float(scores[answer.value.index]):.2f}" if scores is not None else ""
+        return captioned(image, words if answer.abstain is None else f"{words} (abstains)")
+
+    def to_json(self, answer: Answer[Label]) -> Mapping[str, object]:
+        """The answer with its classes by name, best first."""
+        scores = answer.value.scores
+        if scores is None:
+            ranked: list[dict[str, object]] = [{"label": self.classes[answer.value.index], "score": None}]
+        else:
+            order = scores.argsort(descending=True, stable=True).tolist()
+            ranked = [{"label": self.classes[k], "score": round(float(scores[k]), 6)} for k in order]
+        out: dict[str, object] = {"answers": ranked, "abstain": answer.abstain is not None}
+        if answer.abstain is not None:
+            out["reason"] = answer.abstain
+        if answer.label_set is not None:
+            out["label_set"] = [self.classes[k] for k in sorted(answer.label_set)]
+        return out
+
+
+def _rounded(table: Tensor) -> list[list[float | None]]:
+    return [[None if value != value else round(value, 6) for value in row] for row in table.tolist()]
+
+
+def fit_temperature(logits: Tensor, targets: Tensor) -> float:
+    """The temperature in 0.05–20 with the least log-loss on logits N×K and class indices N, by golden-section search.
+
+    Log-loss is convex in 1 / temperature, so the search finds its only minimum. With under 20 images there is too
+    little to fit: 1.
+    """
+    if len(targets) < 20:
+        return 1.0
+    logits = logits.double()
+
+    def cost(inverse: float) -> float:
+        return float(F.cross_entropy(logits * inverse, targets))
+
+    low, high, ratio = 0.05, 20.0, (5**0.5 - 1) / 2
+    for _ in range(60):
+        a, b = high - ratio * (high - low), low + ratio * (high - low)
+        if cost(a) < cost(b):
+            high = b
+        else:
+            low = a
+    return round(2 / (low + high), 6)
