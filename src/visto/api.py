@@ -1,0 +1,186 @@
+"""The public functions, and the only place where verbs meet.
+
+data = visto.read("photos/")
+model = visto.train(data, budget="10m")
+print(visto.evaluate(model, data.test))
+model.predict("cat.jpg"); model.save("cats.visto")
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from visto.bundle import Bundle, read_bundle
+from visto.data import read
+from visto.data.content import read_content
+from visto.data.dataset import Dataset
+from visto.errors import UsageError
+from visto.evaluate import Evaluation
+from visto.evaluate import evaluate as _evaluate
+from visto.files import new_folder
+from visto.predict import Predicted, TorchRecogniser
+from visto.predict import predict as _predict
+from visto.quantities import seconds
+from visto.recipes import Request
+from visto.train import train as _train
+from visto.types import Answer, Silent, Split, Voice
+
+__all__ = ["Model", "evaluate", "load", "read", "train"]
+
+
+class Model:
+    """A trained recogniser. It is what its bundle is: ``path`` is the bundle's folder."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.recogniser = TorchRecogniser(bundle)
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.bundle.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.bundle.manifest.classes
+
+    def predict(
+        self, image: str | Path | bytes, *, threshold: float = 0.0, confidence: float | None = None
+    ) -> Answer[Any]:
+        """The answer for one image (a path or an encoded image). Raises DataError where it cannot be read."""
+        content: Callable[[], bytes] = (
+            (lambda: image) if isinstance(image, bytes) else partial(read_content, Path(image))
+        )
+        name = "bytes" if isinstance(image, bytes) else str(image)
+        (found,) = _predict(self.recogniser, [(name, content)], threshold=threshold, confidence=confidence)
+        if isinstance(found, Predicted):
+            return found.answer
+        raise found.error
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the bundle to ``path``, which must not exist. Raises UsageError, ResourceError."""
+        with new_folder(Path(path)) as folder:
+            for file in self.path.iterdir():
+                shutil.copyfile(file, folder / file.name)
+        return Path(path)
+
+
+def load(path: str | Path) -> Model:
+    """Read a bundle, every hash checked. Raises ModelError."""
+    return Model(read_bundle(Path(path)))
+
+
+def train(
+    data: Dataset | str | Path,
+    out: str | Path | None = None,
+    *,
+    model: str | None = None,
+    size: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    start_from: Model | str | Path | None = None,
+    budget: str | float | None = None,
+    epochs: float | None = None,
+    batch_size: int | None = None,
+    optimiser: str | None = None,
+    lr: float | str | None = None,
+    schedule: str | None = None,
+    weight_decay: float | None = None,
+    l1: float | None = None,
+    ema: float | None = None,
+    label_smoothing: float | None = None,
+    mixup: float | None = None,
+    augmentation: Sequence[str] | None = None,
+    patience: int | None = None,
+    precision: str | None = None,
+    seed: int | None = None,
+    split_seed: int | None = None,
+    resume: bool = False,
+    inexact: bool = False,
+    threads: int = 0,
+    voice: Voice | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Model:
+    """Train on ``data`` and give the model; its bundle is written to ``out`` (a temporary folder where None).
+
+    ``budget`` is seconds or words such as "10m"; ``lr`` may be "auto" (a range test). The rest is as in
+    ``visto train --help``; None takes what suits the data. Raises UsageError, DataError, ModelError, ResourceError.
+    """
+    dataset = data if isinstance(data, Dataset) else read(data, split_seed=split_seed or 0)
+    parent = start_from if isinstance(start_from, Model) else load(start_from) if start_from is not None else None
+    request = Request(
+        model=model,
+        size=size,
+        arguments=arguments or None,
+        start_from=parent.bundle.digest if parent else None,
+        budget=seconds(budget) if budget is not None else None,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimiser=optimiser,
+        lr=_rate(lr),
+        schedule=schedule,
+        weight_decay=weight_decay,
+        l1=l1,
+        ema=ema,
+        label_smoothing=label_smoothing,
+        mixup=mixup,
+        augmentation=tuple(augmentation) if augmentation is not None else None,
+        patience=patience,
+        precision=precision,
+        seed=seed,
+        split_seed=split_seed,
+    )
+    temporary = tempfile.TemporaryDirectory(prefix="visto-") if out is None else None
+    path = Path(temporary.name) / "model.visto" if temporary else Path(str(out))
+    trained = _train(
+        dataset,
+        path,
+        request,
+        voice=voice or Silent(),
+        parent=parent.bundle if parent else None,
+        resume=resume,
+        inexact=inexact,
+        threads=threads,
+        clock=clock,
+    )
+    result = Model(trained.bundle)
+    result._temporary = temporary
+    return result
+
+
+def evaluate(
+    model: Model | str | Path,
+    data: Dataset | str | Path,
+    *,
+    split: Split | None = None,
+    threads: int = 0,
+    voice: Voice | None = None,
+) -> Evaluation:
+    """Judge the model on images that it has not seen. Raises ModelError, DataError."""
+    model = model if isinstance(model, Model) else load(model)
+    dataset = data if isinstance(data, Dataset) else read(data)
+    if threads:
+        torch.set_num_threads(threads)
+    return _evaluate(
+        model.recogniser,
+        dataset,
+        task=model.bundle.manifest.task,
+        split=split,
+        threads=torch.get_num_threads(),
+        voice=voice or Silent(),
+    )
+
+
+def _rate(lr: float | str | None) -> float | None:
+    if lr is None or isinstance(lr, float | int):
+        return lr
+    if lr == "auto":
+        return 0.0
+    try:
+        return float(lr)
+    except ValueError as error:
+        raise UsageError(f"a learning rate of {lr!r}", expected="a number, or auto") from error

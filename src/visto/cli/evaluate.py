@@ -1,0 +1,61 @@
+"""``visto evaluate``"""
+
+import json
+from typing import Annotated
+
+import typer
+
+from visto.cli.options import AsJson, BundlePath, Data, Debug, Format, Quiet, Threads
+from visto.cli.terminal import Terminal, show, table
+
+
+def command(
+    bundle: BundlePath,
+    data: Data,
+    split: Annotated[
+        str | None, typer.Option(help="Judge on train, validation or test, even on images that the model has seen.")
+    ] = None,
+    format: Format = None,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Judge a model: every figure with its 95 % interval.
+
+    Takes the test split, else the validation split, else all of DATA, and never an image that made the model
+    (compared by content). Where none is left it ends with exit code 3.
+    """
+    from visto import api
+    from visto.cli.reading import read_aloud
+    from visto.errors import UsageError
+    from visto.types import SPLITS
+
+    if split is not None and split not in SPLITS:
+        raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
+    voice = Terminal(quiet=quiet)
+    model = api.load(bundle)
+    seed = model.bundle.manifest.data.get("split_seed", 0)
+    found = api.evaluate(model, read_aloud(data, format, seed, voice), split=split, threads=threads, voice=voice)
+    if found.left_out:
+        voice.say(f"{found.left_out:,} images left out: the model was made from them")
+    if found.seen:
+        voice.say(f"careful: the model was made from {found.seen:,} of these {found.n:,} images")
+    rejected = sum(entry.status == "rejected" for entry in found.ledger)
+    if rejected:
+        voice.say(f"{rejected:,} images could not be read, such as {_first_bad(found.ledger)}")
+    if as_json:
+        show(json.dumps(found.to_json(), ensure_ascii=False))
+        return
+    show(f"{found.task} on {found.n:,} images ({found.split})")
+    show(table([(name, str(figure)) for name, figure in found.figures.items() if "/" not in name], indent="  "))
+    classes = [name.split("/", 1)[1] for name in found.figures if name.startswith("f1/")]
+    rows: list[tuple[str, ...]] = [("class", "precision", "recall", "f1")]
+    for name in classes:
+        rows.append((name, *(str(found.figures.get(f"{kind}/{name}", "")) for kind in ("precision", "recall", "f1"))))
+    show(table(rows, indent="  "))
+
+
+def _first_bad(ledger: object) -> str:
+    assert isinstance(ledger, tuple)  # noqa: S101
+    return next(f"{entry.id!r} ({entry.reason})" for entry in ledger if entry.status == "rejected")

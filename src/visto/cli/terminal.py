@@ -1,0 +1,50 @@
+"""How a command speaks: words and progress on stderr, data on stdout."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+X = TypeVar("X")
+
+
+class Terminal:
+    """A Voice on stderr: lines, and a bar where stderr is a terminal."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def say(self, words: str) -> None:
+        if not self.quiet:
+            print(words, file=sys.stderr, flush=True)  # noqa: T201
+
+    def progress(self, items: Iterable[X], *, total: int, words: str) -> Iterator[X]:
+        if self.quiet or not sys.stderr.isatty():
+            yield from items
+            return
+        # rich costs 60 ms to import: only where there is something to draw
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(words, total=total)
+            shown = 0.0
+            for done, item in enumerate(items, 1):
+                yield item
+                if time.perf_counter() - shown > 0.2:
+                    bar.update(task, completed=done)
+                    shown = time.perf_counter()
+
+
+def show(text: str) -> None:
+    """Print data on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> str:
+    """Columns padded to equal width, two spaces between them."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(indent + line.rstrip() for line in lines)

@@ -1,0 +1,114 @@
+"""``visto train``"""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visto.cli.options import AsJson, Began, Data, Debug, Format, Quiet, Threads, assignments
+from visto.cli.terminal import Terminal, show, table
+
+
+def command(
+    context: typer.Context,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="The bundle to write: NAME.visto.")],
+    model: Annotated[
+        str | None, typer.Option(help="mlp, cnn, resnet, …: see visto models. Default: by the data.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model, e.g. depth=4.")
+    ] = None,
+    start_from: Annotated[Path | None, typer.Option("--from", metavar="BUNDLE", help="Fine-tune this bundle.")] = None,
+    size: Annotated[int | None, typer.Option(min=4, max=4096, help="Side of the model's input in pixels.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time for everything, such as 90s or 10m.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Times to see every image.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[str | None, typer.Option(help="Highest learning rate, or auto: a range test.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="one_cycle, cosine or constant.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="L2 regularisation.")] = None,
+    l1: Annotated[float | None, typer.Option(help="L1 regularisation.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of the average of the weights; 0: none.")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="Share of the label spread over all classes.")] = None,
+    mixup: Annotated[float | None, typer.Option(help="Blend pairs of images: alpha of the Beta; 0: off.")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="none, or some of flip,crop,affine,colour,erase. Default: by the data.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better one; 0: never.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all randomness in training.")] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Of the split, where the data has none.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    inexact: Annotated[bool, typer.Option("--inexact", help="Resume on another machine or thread count.")] = False,
+    format: Format = None,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a recogniser on DATA and write it to a bundle.
+
+    Model, size and settings are chosen by the data and said, unless given. What belongs to the making (state, history,
+    ledger of every file) lies in NAME.run beside the bundle. Ctrl-C keeps the state: go on with --resume.
+    """
+    from visto import api
+    from visto.cli.reading import read_aloud
+
+    began = context.obj.seconds if isinstance(context.obj, Began) else time.perf_counter()
+    voice = Terminal(quiet=quiet)
+    dataset = read_aloud(data, format, split_seed or 0, voice)
+    trained = api.train(
+        dataset,
+        out,
+        model=model,
+        arguments=assignments(settings or []),
+        start_from=start_from,
+        size=size,
+        budget=budget,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        optimiser=optimiser,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        l1=l1,
+        ema=ema,
+        label_smoothing=label_smoothing,
+        mixup=mixup,
+        augmentation=_names(augment),
+        patience=patience,
+        precision=precision,
+        seed=seed,
+        split_seed=split_seed,
+        resume=resume,
+        inexact=inexact,
+        threads=threads,
+        voice=voice,
+        clock=lambda: time.perf_counter() - began,
+    )
+    manifest = trained.bundle.manifest
+    took = round(time.perf_counter() - began, 1)
+    if as_json:
+        document = {
+            "bundle": str(out),
+            "task": manifest.task,
+            "seconds": took,
+            "metrics": {name: figure.to_json() for name, figure in manifest.metrics.items()},
+        }
+        show(json.dumps(document))
+        return
+    names = [name for name in manifest.metrics if "/" not in name]
+    rows = [(name, str(manifest.metrics[name])) for name in names]
+    show(f"{out} after {took} s; on {manifest.data['validation']:,} validation images:")
+    show(table(rows, indent="  "))
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]

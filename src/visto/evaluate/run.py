@@ -1,0 +1,119 @@
+"""Run a recogniser over data that it has not seen, and judge it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from visto.bundle import seen_before
+from visto.data.cache import materialise
+from visto.data.dataset import Dataset, Item
+from visto.data.ledger import Entry, counts
+from visto.data.loader import gather
+from visto.errors import DataError
+from visto.evaluate.judge import judge
+from visto.predict import Recogniser
+from visto.types import Answer, Figure, Split, Task, Voice
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """``n`` images judged, ``seen`` of them also made the model (0 unless a split was asked for by name).
+
+    ``left_out`` counts images not judged because the model had seen them. ``details`` is what the task adds to its
+    figures (for classification the confusion matrix), as JSON values.
+    """
+
+    task: str
+    split: str
+    n: int
+    seen: int
+    left_out: int
+    classes: tuple[str, ...]
+    figures: Mapping[str, Figure]
+    details: Mapping[str, Any]
+    ledger: tuple[Entry, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "task": self.task,
+            "split": self.split,
+            "n": self.n,
+            "metrics": {name: figure.to_json() for name, figure in self.figures.items()},
+            "classes": list(self.classes),
+            **self.details,
+            "overlap": {"judged": self.seen, "left_out": self.left_out},
+            "ledger": counts(self.ledger),
+        }
+
+
+def evaluate(
+    recogniser: Recogniser, dataset: Dataset, *, task: str, split: Split | None, threads: int, voice: Voice
+) -> Evaluation:
+    """Judge on the test split, else the validation split, else (flat data) on everything; never on an image seen.
+
+    ``split`` names another one; images that the model has seen are then judged too, and counted. Raises DataError
+    where no image is left, or where the data has a class that the model does not know.
+    """
+    named, items = choose(dataset, split)
+    items = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
+    pixels = materialise(items, recogniser.fit, threads=threads, progress=voice.progress)
+    known = seen_before(pixels.digests, torch.cat(list(recogniser.seen.values())))
+    judged = torch.arange(len(pixels.items)) if split else (~known).nonzero().flatten()
+    left_out = int(known.sum()) if not split else 0
+    if not len(judged):
+        raise DataError(
+            f"no image is left to judge: {len(items)} in {named}, {left_out} of them were used to make the model, "
+            f"{len(items) - len(pixels.items)} cannot be read",
+            expected="images that the model has not seen",
+            hint="give other data, or judge on seen images knowingly with --split",
+        )
+    answers: list[Answer[Any]] = []
+    batches = torch.split(judged, _BATCH)
+    for rows in voice.progress(batches, total=len(batches), words="judging"):
+        answers += recogniser.answers(gather(pixels, rows))
+    chosen = [pixels.items[k] for k in judged.tolist()]
+    targets = [item.target for item in chosen if item.target is not None]
+    figures = judge(recogniser.task, answers, targets, [item.group for item in chosen])
+    return Evaluation(
+        task=task,
+        split=named,
+        n=len(answers),
+        seen=int(known.sum()) if split else 0,
+        left_out=left_out,
+        classes=recogniser.classes,
+        figures=figures,
+        details=recogniser.task.details(answers, targets),
+        ledger=pixels.entries,
+    )
+
+
+def choose(dataset: Dataset, split: Split | None) -> tuple[str, Sequence[Item]]:
+    """The name of what is judged, and its items. Raises DataError where the asked split is not there."""
+    if split:
+        items = [item for item in dataset.items if item.split == split]
+        if not items:
+            raise DataError(f"{dataset.name} has no images in {split}", hint="leave --split out, or name another one")
+        return split, items
+    if dataset.declared & {"validation", "test"}:
+        # data with train and validation but no test: the reader has made the validation part the test
+        name = "test" if "test" in dataset.declared else "validation"
+        return name, [item for item in dataset.items if item.split == "test"]
+    return "all", dataset.items
+
+
+def relabel(items: Sequence[Item], task: Task[Any, Any], theirs: Sequence[str], ours: Sequence[str]) -> list[Item]:
+    """The labelled items, with the model's class indices for the data's. Raises DataError for a class it lacks."""
+    labelled = [item for item in items if item.target is not None]
+    used = sorted({k for item in labelled for k in task.classes_of(item.target)})
+    unknown = [theirs[k] for k in used if theirs[k] not in ours]
+    if unknown:
+        raise DataError(
+            f"the data has class {', '.join(map(repr, unknown[:5]))}, which the model does not know",
+            expected=f"some of {', '.join(map(repr, ours[:20]))}",
+        )
+    places = {k: ours.index(theirs[k]) for k in used}
+    return [replace(item, target=task.relabel(item.target, places)) for item in labelled]

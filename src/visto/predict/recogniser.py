@@ -1,0 +1,67 @@
+"""A recogniser: fitted images in, answers out. The graph is preprocess ∘ model ∘ head, the same everywhere."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from visto.bundle import Bundle, read_bundle
+from visto.errors import ModelError
+from visto.models import build_model
+from visto.preprocess import PREPROCESS, Fit
+from visto.tasks import TASKS
+from visto.types import Answer, Task, View
+
+
+class Recogniser(Protocol):
+    """``fit`` brings decoded images to one size; ``answers`` takes a batch of them, uint8 N×C×H×W."""
+
+    task: Task[Any, Any]
+    classes: tuple[str, ...]
+    fit: Fit
+    seen: Mapping[str, Tensor]
+
+    def tensors(self, images_nchw: Tensor) -> Mapping[str, Tensor]: ...
+
+    def answers(self, images_nchw: Tensor, views: Sequence[View] = ()) -> Sequence[Answer[Any]]: ...
+
+
+class TorchRecogniser:
+    """A bundle, run by torch in fp32. ``seen`` holds the content digests of the images that it was made from."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        manifest = bundle.manifest
+        self.bundle = bundle
+        self.classes = manifest.classes
+        if manifest.task not in TASKS:
+            raise ModelError(
+                f"a bundle for the task {manifest.task!r}",
+                expected=f"one of {', '.join(TASKS)}",
+                hint="install a newer Visto",
+            )
+        self.task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
+        preprocess = manifest.preprocess.build(PREPROCESS)
+        self.fit = preprocess.fit
+        self.seen = bundle.seen
+        model = build_model(manifest.model)
+        try:
+            model.load_state_dict(dict(bundle.weights))
+        except RuntimeError as error:
+            raise ModelError(f"the weights of {bundle.path} do not fit its model: {error}") from error
+        self._graph = nn.Sequential(preprocess.normalise, model, self.task.head).eval()
+
+    def tensors(self, images_nchw: Tensor) -> Mapping[str, Tensor]:
+        """What the graph gives for a batch of fitted images: named tensors of fixed shape."""
+        with torch.inference_mode():
+            out: Mapping[str, Tensor] = self._graph(images_nchw.contiguous(memory_format=torch.channels_last))
+            return out
+
+    def answers(self, images_nchw: Tensor, views: Sequence[View] = ()) -> Sequence[Answer[Any]]:
+        return self.task.answers(self.tensors(images_nchw), views)
+
+
+def open_recogniser(path: Path) -> TorchRecogniser:
+    """Read a bundle, every hash checked. Raises ModelError."""
+    return TorchRecogniser(read_bundle(path))

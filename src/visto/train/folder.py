@@ -1,0 +1,74 @@
+"""What belongs to the making of a bundle lies beside it: ``X.visto`` is made in ``X.run``."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visto.data.ledger import Entry
+from visto.data.ledger import write as write_ledger
+from visto.errors import ModelError, ResourceError, UsageError
+from visto.files import as_resource_error, lock, write_bytes, write_json
+
+
+class RunFolder:
+    """The folder of one run: ``run.json`` (what it was started with), ``state``, ``history.jsonl``, ``ledger.csv``."""
+
+    def __init__(self, bundle: Path) -> None:
+        self.bundle = bundle
+        self.path = bundle.with_name(bundle.name.removesuffix(".visto") + ".run")
+        self.state = self.path / "state"
+        self._settings = self.path / "run.json"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and hold it: one run at a time. Raises ResourceError."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise as_resource_error(error, self.path) from error
+        with lock(self.path / "lock", busy=f"another run is working in {self.path}"):
+            yield
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a run was started here and has not ended."""
+        return self._settings.exists() and not self.bundle.exists()
+
+    def check_free(self) -> None:
+        """Raise UsageError where something is there that a new run would destroy."""
+        if self.bundle.exists() or self.bundle.is_symlink():
+            raise UsageError(f"{self.bundle} exists already", hint="choose another name with -o, or remove it first")
+        if self.unfinished:
+            raise UsageError(
+                f"{self.path} holds a run that has not ended",
+                hint=f"go on with it: --resume; or remove {self.path} to start anew",
+            )
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        write_json(self._settings, settings)
+
+    def read_settings(self) -> dict[str, Any]:
+        """Raises ModelError where the file is not what was written."""
+        try:
+            content = json.loads(self._settings.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{self._settings} cannot be read: {error}") from error
+        if not isinstance(content, dict) or not {"recipe", "request", "fingerprint"} <= content.keys():
+            raise ModelError(f"{self._settings} is not what a run writes", hint=f"remove {self.path} to start anew")
+        return content
+
+    def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        write_bytes(self.path / "history.jsonl", text.encode())
+
+    def write_ledger(self, entries: Sequence[Entry]) -> None:
+        write_ledger(self.path / "ledger.csv", entries)
+
+    def finish(self) -> None:
+        """Remove the state, which nobody needs once the bundle stands."""
+        try:
+            self.state.unlink(missing_ok=True)
+        except OSError as error:
+            raise ResourceError(f"cannot remove {self.state}: {error.strerror}") from error

@@ -1,0 +1,83 @@
+"""The long part of a run: learning step by step, keeping the state, stopping when asked."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from visto.errors import Interrupted, Terminated, UsageError
+from visto.learn import GradientLearner, State, fit, load_state, save_state
+from visto.train.folder import RunFolder
+from visto.types import Voice
+
+_SAVE_EVERY = 15.0  # seconds: what a kill costs at the most
+
+
+def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
+    """Run the steps that are left, keeping the state now and then, and whenever somebody stops us."""
+    if folder.state.exists():
+        state = learner.blank()
+        load_state(folder.state, state)
+        voice.say(f"going on after step {state.step:,} of {state.total_steps:,}")
+    else:
+        state = learner.start(clock)
+        save_state(folder.state, state)
+    for decision in ("precision", "lr"):
+        voice.say(f"{decision}: {state.decisions[decision]} {_reason(decision, state)}".rstrip())
+    saved = time.perf_counter()
+    with _stoppable() as stopped:
+        try:
+            for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):
+                if step.figures is not None:
+                    voice.say(_epoch_line(step.figures, state))
+                if stopped or time.perf_counter() - saved > _SAVE_EVERY:
+                    _keep(folder, state)
+                    saved = time.perf_counter()
+                if stopped:
+                    raise stopped[0](
+                        f"stopped after step {state.step:,} of {state.total_steps:,}; the state is in {folder.path}",
+                        hint="go on with the same command and --resume",
+                    )
+        except UsageError:
+            _keep(folder, state)
+            raise
+    _keep(folder, state)
+    return state
+
+
+def _keep(folder: RunFolder, state: State) -> None:
+    save_state(folder.state, state)
+    folder.write_history(state.history)
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[type[Interrupted]]]:
+    """A list that fills when Ctrl-C or SIGTERM asks us to stop: the step in hand is finished first."""
+    asked: list[type[Interrupted]] = []
+    kinds = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}
+    try:
+        before = {
+            number: signal.signal(number, lambda n, _: asked.append(kinds[signal.Signals(n)])) for number in kinds
+        }
+    except ValueError:  # not in the main thread: whoever calls us has the signals
+        yield asked
+        return
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reason(decision: str, state: State) -> str:
+    if decision == "precision":
+        return f"({state.decisions['precision_reason']})"
+    return "(by a range test)" if "range_test" in state.decisions else ""
+
+
+def _epoch_line(figures: Mapping[str, Any], state: State) -> str:
+    return (
+        f"epoch {figures['epoch']:>3}  step {state.step:,}/{state.total_steps:,}  loss {figures['loss']:.4f}  "
+        f"validation loss {figures['validation_loss']:.4f}  accuracy {figures['validation_accuracy']:.4f}"
+    )

@@ -1,0 +1,163 @@
+"""From a data set as listed to decoded pixels for training and validation, and what was found on the way."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from visto.data.cache import Fit, Pixels, materialise
+from visto.data.dataset import Dataset
+from visto.data.ledger import Entry, merge
+from visto.errors import DataError
+from visto.types import Split, Voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """``fingerprint`` names the content: which pixels, which labels, which split."""
+
+    train: Pixels
+    validation: Pixels
+    ledger: tuple[Entry, ...]
+    fingerprint: str
+
+
+def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice) -> Prepared:
+    """Decode every image of the data set (or find it in the cache), the test images too: bad and doubled ones show now.
+
+    A validation image whose very content is also trained on is rejected: its figure would be too good. Raises
+    DataError where what is left cannot be learnt from.
+    """
+    pixels = materialise(dataset.items, fit, threads=threads, progress=voice.progress)
+    doubles, drop = _doubles(pixels, dataset.classes)
+    keep = torch.tensor([item.id not in drop for item in pixels.items])
+    parts = {
+        split: take(pixels, (torch.tensor([i.split == split for i in pixels.items]) & keep).nonzero().flatten())
+        for split in ("train", "validation", "test")
+    }
+    check_learnable(dataset, parts["train"], parts["validation"], parts["test"])
+    return Prepared(
+        train=parts["train"],
+        validation=parts["validation"],
+        ledger=merge((*dataset.ledger, *pixels.entries, *doubles)),
+        fingerprint=_fingerprint(pixels, dataset.classes),
+    )
+
+
+def take(pixels: Pixels, index: Tensor) -> Pixels:
+    """Some of the items, by their place."""
+    return replace(
+        pixels,
+        rows=pixels.rows[index],
+        items=tuple(pixels.items[k] for k in index.tolist()),
+        digests=pixels.digests[index],
+        sizes=pixels.sizes[index],
+    )
+
+
+def mean_and_deviation(pixels: Pixels) -> tuple[list[float], list[float]]:
+    """Of each channel, in units of 0–1, over up to 20,000 evenly spread images."""
+    rows = pixels.rows[:: max(1, len(pixels.rows) // 20_000)]
+    channels = pixels.storage.shape[1]
+    count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
+    for part in torch.split(rows, 512):
+        values = pixels.storage[part].double() / 255
+        count += values.numel() // channels
+        total += values.sum((0, 2, 3))
+        squares += values.square().sum((0, 2, 3))
+    mean = total / count
+    deviation = (squares / count - mean**2).clamp_min(0).sqrt().clamp_min(1 / 255)
+    return [float(v) for v in mean], [float(v) for v in deviation]
+
+
+def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: Pixels) -> None:
+    """Raise DataError, in the user's words, where the images that can be read do not make a task."""
+    if not train.items:
+        raise DataError(f"no image to train on among the {len(dataset)} of {dataset.name}", hint="see the ledger")
+    present = dataset.counts(train.items)
+    named = [name for name, n in zip(dataset.classes, present, strict=True) if n]
+    if len(named) < 2:
+        raise DataError(
+            f"only one class to train on: {named[0]!r}",
+            expected="at least 2 classes",
+            hint="put the images of each class into a folder of its own; to find what is unlike one class, "
+            "add a folder with examples of everything else",
+        )
+    elsewhere: dict[Split, Pixels] = {"validation": validation, "test": test}
+    for split, part in elsewhere.items():
+        missing = [
+            name for name, a, b in zip(dataset.classes, present, dataset.counts(part.items), strict=True) if b and not a
+        ]
+        if missing:
+            raise DataError(
+                f"class {', '.join(map(repr, missing))} has images in {split} but none to train on",
+                hint="add training images of it, or take it out",
+            )
+    empty = [name for name, n in zip(dataset.classes, present, strict=True) if not n]
+    if empty:
+        raise DataError(f"class {', '.join(map(repr, empty))} has no image that can be read", hint="see the ledger")
+    if not validation.items:
+        raise DataError(
+            f"{len(train.items)} images are too few to hold some out and know how good the model is",
+            expected="at least 2 images in some class, better 20 in each",
+        )
+
+
+def changed_since(pixels: Pixels, seen: dict[Path, tuple[int, int]]) -> list[str]:
+    """Ids of the files that are not as they were when ``stamps`` looked."""
+    now = stamps(pixels)
+    return [i.id for i in pixels.items if isinstance(i.source, Path) and now.get(i.source) != seen.get(i.source)]
+
+
+def stamps(pixels: Pixels) -> dict[Path, tuple[int, int]]:
+    """Size and time of change of every file, (0, 0) where it is gone."""
+    found: dict[Path, tuple[int, int]] = {}
+    for item in pixels.items:
+        if isinstance(item.source, Path):
+            try:
+                stat = item.source.stat()
+                found[item.source] = (stat.st_size, stat.st_mtime_ns)
+            except OSError:
+                found[item.source] = (0, 0)
+    return found
+
+
+def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[str]]:
+    """Ledger entries for images of equal content, and the ids of validation images that are also trained on."""
+    by_content: dict[bytes, list[int]] = defaultdict(list)
+    raw = pixels.digests.numpy().tobytes()
+    width = pixels.digests.shape[1]
+    for place in range(len(pixels.items)):
+        by_content[raw[place * width : (place + 1) * width]].append(place)
+    rank = {"train": 0, "validation": 1, "test": 2, None: 3}
+    earlier = {entry.id: entry for entry in pixels.entries}
+    entries: list[Entry] = []
+    drop: set[str] = set()
+    for places in by_content.values():
+        if len(places) == 1:
+            continue
+        first, *others = sorted((pixels.items[p] for p in places), key=lambda item: (rank[item.split], item.id))
+        for item in others:
+            reason = f"same content as {'an image of ' + str(first.split) if first.split != item.split else 'another'}"
+            if item.target != first.target and item.target and first.target:
+                reason += f", with another label ({classes[item.target.index]}, not {classes[first.target.index]})"
+            if item.split == "validation" and first.split == "train":
+                drop.add(item.id)
+                entries.append(Entry(id=item.id, status="rejected", reason=reason))
+            else:
+                before = earlier[item.id]
+                reason = "; ".join(filter(None, (before.reason, reason)))
+                entries.append(Entry(id=item.id, status=before.status, reason=reason))
+    return entries, drop
+
+
+def _fingerprint(pixels: Pixels, classes: Sequence[str]) -> str:
+    lines = sorted(
+        f"{item.split}/{bytes(digest).hex()}/{classes[item.target.index] if item.target else ''}"
+        for item, digest in zip(pixels.items, pixels.digests.numpy(), strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

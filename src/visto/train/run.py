@@ -1,0 +1,224 @@
+"""Train: settle the recipe, learn (or go on learning), calibrate, judge on validation, write the bundle."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from visto.bundle import Bundle, Manifest, read_bundle, write_bundle
+from visto.data.dataset import Dataset
+from visto.data.facts import look_at
+from visto.data.ledger import Entry, counts, reasons
+from visto.errors import DataError, ResourceError, UsageError
+from visto.evaluate import judge
+from visto.learn import LEARNERS, GradientLearner, Recipe, State
+from visto.learn.precision import processor
+from visto.learn.randomness import reseed
+from visto.models import MODELS, build_model
+from visto.preprocess import PREPROCESS, Fit
+from visto.recipes import Request, apply, check_same, default_model, default_size, fine_tune, suggest
+from visto.tasks import TASKS
+from visto.train.folder import RunFolder
+from visto.train.learning import learn
+from visto.train.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
+from visto.types import Size, Voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A finished run: the bundle as read back, and the seconds it took in this process."""
+
+    bundle: Bundle
+    seconds: float
+
+
+def train(
+    dataset: Dataset,
+    out: Path,
+    request: Request,
+    *,
+    voice: Voice,
+    parent: Bundle | None = None,
+    resume: bool = False,
+    inexact: bool = False,
+    threads: int = 0,
+    clock: Callable[[], float] | None = None,
+) -> Trained:
+    """Learn ``dataset`` as ``request`` says and write the bundle ``out``; with ``resume`` go on where a run stopped.
+
+    ``parent`` is fine-tuned. ``threads`` 0 takes all cores. ``clock`` gives the seconds used so far (the budget counts
+    them). Raises UsageError, DataError, ModelError, ResourceError; Interrupted with the state kept.
+    """
+    began = time.perf_counter()
+    clock = clock or (lambda: time.perf_counter() - began)
+    threads = threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    folder = RunFolder(out)
+    if resume and out.exists():
+        voice.say(f"{out} is finished already")
+        return Trained(bundle=read_bundle(out), seconds=0.0)
+    if not resume:
+        folder.check_free()
+    with folder.held():
+        if resume and folder.unfinished:
+            recipe, prepared = _resumed(folder, dataset, request, threads, inexact, voice)
+        else:
+            recipe, prepared = _started(folder, dataset, request, parent, threads, voice)
+        learner = _learner(recipe, dataset, prepared, parent)
+        seen = stamps(prepared.train)
+        state = learn(learner, folder, clock, voice)
+        for name in changed_since(prepared.train, seen):
+            voice.say(f"{name} has changed during the run; what was read at its start was used")
+        bundle = _finished(folder, dataset, recipe, prepared, learner, state)
+        folder.finish()
+    return Trained(bundle=bundle, seconds=time.perf_counter() - began)
+
+
+def _started(
+    folder: RunFolder, dataset: Dataset, request: Request, parent: Bundle | None, threads: int, voice: Voice
+) -> tuple[Recipe, Prepared]:
+    """Settle the recipe of a new run, and keep it with what it depends on."""
+    fitting, model, why = _fit_and_model(dataset, request, parent)
+    voice.say(f"{len(dataset):,} images, {len(dataset.classes)} classes; {why}")
+    prepared = prepare(dataset, fitting, threads=threads, voice=voice)
+    folder.write_ledger(prepared.ledger)
+    _tell_ledger(prepared.ledger, folder, voice)
+    mean, std = mean_and_deviation(prepared.train)
+    recipe = suggest(
+        model=model,
+        images=len(prepared.train.items),
+        classes=len(dataset.classes),
+        channels=fitting.channels,
+        size=fitting.size,
+        mean=mean,
+        std=std,
+    )
+    if parent is not None:
+        recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
+    recipe = apply(recipe, request)
+    folder.write_settings(
+        {
+            "recipe": recipe.to_json(),
+            "request": request.given(),
+            "fingerprint": prepared.fingerprint,
+            "threads": threads,
+            "processor": processor(),
+        }
+    )
+    return recipe, prepared
+
+
+def _resumed(
+    folder: RunFolder, dataset: Dataset, request: Request, threads: int, inexact: bool, voice: Voice
+) -> tuple[Recipe, Prepared]:
+    """The recipe of a run that was stopped, after checking that all it depends on is as it was."""
+    settings = folder.read_settings()
+    check_same(settings["request"], request)
+    recipe = Recipe.from_json(settings["recipe"])
+    for what, was, now in (("threads", settings["threads"], threads), ("with", settings["processor"], processor())):
+        if was != now and not inexact:
+            raise ResourceError(
+                f"the run was started {what} {was}, this one is {what} {now}: its result would not be the same",
+                hint=f"go on with --threads {was}" if what == "threads" else "go on all the same with --inexact",
+            )
+    prepared = prepare(dataset, recipe.preprocess.build(PREPROCESS).fit, threads=threads, voice=voice)
+    if prepared.fingerprint != settings["fingerprint"]:
+        raise DataError(
+            f"the data is not what the run in {folder.path} was started with",
+            expected="the same images, labels and splits",
+            hint=f"put them back, or remove {folder.path} and start anew",
+        )
+    return recipe, prepared
+
+
+def _fit_and_model(dataset: Dataset, request: Request, parent: Bundle | None) -> tuple[Fit, str, str]:
+    """How images are brought to one size, the model's name, and the reason for both."""
+    if parent is not None:
+        if request.model or request.size or request.arguments:
+            raise UsageError("a bundle that is fine-tuned brings its own model and size", hint="leave --from out")
+        return (
+            parent.manifest.preprocess.build(PREPROCESS).fit,
+            parent.manifest.model.name,
+            f"goes on from {parent.path}",
+        )
+    facts = look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
+    name, why = default_model(facts.channels)
+    if request.model:
+        if request.model not in MODELS:
+            raise UsageError(f"no model {request.model!r}", expected=f"one of {', '.join(MODELS)}")
+        name, why = request.model, "as asked"
+    size, why_size = default_size(facts)
+    if request.size:
+        size, why_size = Size(height=request.size, width=request.size), "as asked"
+    reason = f"model {name} ({why}), {size.width}×{size.height} pixels ({why_size})"
+    return Fit(size=size, channels=facts.channels), name, reason
+
+
+def _learner(recipe: Recipe, dataset: Dataset, prepared: Prepared, parent: Bundle | None) -> GradientLearner:
+    task = TASKS[recipe.task](classes=dataset.classes, label_smoothing=recipe.label_smoothing)
+    initial = _inherited(recipe, parent) if parent is not None else None
+    return LEARNERS[recipe.learner](recipe, task, prepared.train, prepared.validation, initial=initial)
+
+
+def _inherited(recipe: Recipe, parent: Bundle) -> dict[str, Tensor]:
+    """The parent's weights where they fit; a layer of another shape (other classes) starts afresh."""
+    reseed(recipe.seed, "model", 0)
+    fresh: Mapping[str, Tensor] = build_model(recipe.model).state_dict()
+    return {
+        name: parent.weights[name] if name in parent.weights and parent.weights[name].shape == value.shape else value
+        for name, value in fresh.items()
+    }
+
+
+def _finished(
+    folder: RunFolder, dataset: Dataset, recipe: Recipe, prepared: Prepared, learner: GradientLearner, state: State
+) -> Bundle:
+    """Calibrate on validation, judge there, and write the bundle."""
+    weights = {name: value.detach().contiguous().clone() for name, value in state.weights().items()}
+    outputs = {"logits": learner.scores(state, weights, prepared.validation, exact=True)}
+    targets = [item.target for item in prepared.validation.items]
+    task = learner.task.calibrated(outputs, targets)
+    answers = task.answers(task.head(outputs), ())
+    figures = judge(task, answers, targets, [item.group for item in prepared.validation.items])
+    manifest = Manifest(
+        task=recipe.task,
+        classes=dataset.classes,
+        model=recipe.model,
+        preprocess=recipe.preprocess,
+        head=task.arguments(),
+        recipe={
+            **recipe.to_json(),
+            "decisions": state.decisions,
+            "ended": state.ended,
+            "seconds": round(state.seconds, 1),
+        },
+        data={
+            "name": dataset.name,
+            "format": dataset.format,
+            "fingerprint": prepared.fingerprint,
+            "train": len(prepared.train.items),
+            "validation": len(prepared.validation.items),
+            "ledger": counts(prepared.ledger),
+            "split_seed": folder.read_settings()["request"].get("split_seed", 0),
+        },
+        metrics=figures,
+        holds_training_data=False,
+        versions={"visto": version("visto"), "torch": torch.__version__, "python": platform.python_version()},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    seen = {"train": prepared.train.digests, "validation": prepared.validation.digests}
+    write_bundle(folder.bundle, manifest, weights, seen)
+    return read_bundle(folder.bundle)
+
+
+def _tell_ledger(entries: tuple[Entry, ...], folder: RunFolder, voice: Voice) -> None:
+    found = counts(entries)
+    voice.say(", ".join(f"{n:,} {status}" for status, n in found.items()) + f" (each in {folder.path / 'ledger.csv'})")
+    for text, n, example in reasons(entries)[:8]:
+        voice.say(f"  {n:,} × {text}, such as {example!r}")
