@@ -1,7 +1,9 @@
 """What belongs to the making of a bundle lies beside it: ``X.visto`` is made in ``X.run``."""
 
 import contextlib
+import glob
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,16 @@ class RunFolder:
         except OSError as error:
             raise as_resource_error(error, self.path) from error
         with lock(self.path / "lock", busy=f"another run is working in {self.path}"):
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what a killed run had half written; we hold the lock, so nobody else is writing."""
+        for part in (*self.path.glob(".*.part"), *self.path.parent.glob(f".{glob.escape(self.bundle.name)}.*.part")):
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
     @property
     def unfinished(self) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from visto.errors import Interrupted, Terminated, UsageError
+from visto.errors import Interrupted, Terminated
 from visto.learn import GradientLearner, State, fit, load_state, save_state
 from visto.train.folder import RunFolder
 from visto.types import Voice
 
-_SAVE_EVERY = 15.0  # seconds: what a kill costs at the most
+_SAVE_EVERY = 15.0  # seconds at the most: what a kill costs
 
 
 def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
@@ -25,30 +25,29 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
         save_state(folder.state, state)
     for decision in ("precision", "lr"):
         voice.say(f"{decision}: {state.decisions[decision]} {_reason(decision, state)}".rstrip())
-    saved = time.perf_counter()
+    due = time.perf_counter() + 1
     with _stoppable() as stopped:
-        try:
-            for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):
-                if step.figures is not None:
-                    voice.say(_epoch_line(step.figures, state))
-                if stopped or time.perf_counter() - saved > _SAVE_EVERY:
-                    _keep(folder, state)
-                    saved = time.perf_counter()
-                if stopped:
-                    raise stopped[0](
-                        f"stopped after step {state.step:,} of {state.total_steps:,}; the state is in {folder.path}",
-                        hint="go on with the same command and --resume",
-                    )
-        except UsageError:
-            _keep(folder, state)
-            raise
+        for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):
+            if step.figures is not None:
+                voice.say(_epoch_line(step.figures, state))
+            if stopped or time.perf_counter() > due:
+                due = _keep(folder, state)
+            if stopped:
+                raise stopped[0](
+                    f"stopped after step {state.step:,} of {state.total_steps:,}; the state is in {folder.path}",
+                    hint="go on with the same command and --resume",
+                )
     _keep(folder, state)
     return state
 
 
-def _keep(folder: RunFolder, state: State) -> None:
+def _keep(folder: RunFolder, state: State) -> float:
+    """Write state and history; gives the perf_counter at which to do so again: when it costs 1 % of the time."""
+    began = time.perf_counter()
     save_state(folder.state, state)
     folder.write_history(state.history)
+    now = time.perf_counter()
+    return now + min(_SAVE_EVERY, max(1.0, 100 * (now - began)))
 
 
 @contextmanager

@@ -1,0 +1,91 @@
+"""Which recipe the data gets, and what a request changes in it."""
+
+import pytest
+from torch import nn
+
+from visto.data import FORMATS, read
+from visto.data.facts import Facts, look_at
+from visto.data.reading import Format
+from visto.errors import UsageError
+from visto.learn import Recipe
+from visto.quantities import seconds
+from visto.recipes import Request, apply, check_same, default_model, default_size, fine_tune, suggest
+from visto.spec import Spec
+from visto.types import Size
+
+
+def facts(height: int, width: int, *, uniform: bool = True, channels: int = 3) -> Facts:
+    return Facts(images=100, typical=Size(height=height, width=width), uniform=uniform, channels=channels)
+
+
+def test_small_images_keep_their_size() -> None:
+    assert default_size(facts(28, 28))[0] == Size(height=28, width=28)
+    assert default_size(facts(20, 60))[0] == Size(height=20, width=60)
+
+
+def test_other_images_become_squares_of_a_trainable_size() -> None:
+    assert default_size(facts(480, 640))[0] == Size(height=96, width=96)
+    assert default_size(facts(30, 40, uniform=False))[0] == Size(height=40, width=40)
+
+
+def test_grey_gets_a_cnn_and_colour_a_resnet() -> None:
+    assert default_model(1)[0] == "cnn"
+    assert default_model(3)[0] == "resnet"
+
+
+def test_digits_are_grey_and_uniform() -> None:
+    found = look_at(read("digits").items)
+    assert (found.channels, found.typical, found.uniform) == (1, Size(height=8, width=8), True)
+
+
+def suggested(images: int = 1000, channels: int = 3) -> Recipe:
+    one = [0.5] * channels
+    return suggest(
+        model="resnet", images=images, classes=5, channels=channels, size=Size(height=32, width=32), mean=one, std=one
+    )
+
+
+def test_little_data_is_seen_more_often_and_in_smaller_batches() -> None:
+    assert suggested(50).epochs > suggested(50_000).epochs
+    assert suggested(50).batch_size < suggested(50_000).batch_size
+
+
+def test_grey_images_are_not_mirrored() -> None:
+    assert "flip" in suggested().augmentation
+    assert "flip" not in suggested(channels=1).augmentation
+
+
+def test_a_request_is_laid_over_the_recipe() -> None:
+    recipe = apply(suggested(), Request(epochs=3, augmentation=(), arguments={"width": 8}, seed=5))
+    assert (recipe.epochs, recipe.augmentation, recipe.seed) == (3, (), 5)
+    assert recipe.model.arguments["width"] == 8
+    assert recipe.lr == suggested().lr
+
+
+def test_fine_tuning_keeps_the_parents_model_with_new_classes() -> None:
+    parent: Spec[nn.Module] = Spec(name="cnn", arguments={"classes": 2, "channels": 3, "size": [32, 32], "depth": 4})
+    recipe = fine_tune(suggested(), parent, suggested().preprocess)
+    assert recipe.model.arguments == {"classes": 5, "channels": 3, "size": [32, 32], "depth": 4}
+    assert recipe.lr < suggested().lr
+
+
+def test_a_resumed_run_may_repeat_its_options_or_leave_them_out() -> None:
+    stored = Request(epochs=3, augmentation=("flip",), lr=0.0).given()
+    check_same(stored, Request())
+    check_same(stored, Request(epochs=3, augmentation=("flip",)))
+    for other in (Request(epochs=4), Request(seed=1)):
+        with pytest.raises(UsageError, match="was started with"):
+            check_same(stored, other)
+
+
+@pytest.mark.parametrize(("text", "value"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5 m", None)])
+def test_durations(text: str, value: float | None) -> None:
+    if value is None:
+        with pytest.raises(UsageError, match="duration"):
+            seconds(text)
+    else:
+        assert seconds(text) == value
+
+
+def test_every_format_says_what_it_is() -> None:
+    assert all(isinstance(entry, Format) and entry.describe for entry in FORMATS.values())

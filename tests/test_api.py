@@ -1,0 +1,58 @@
+"""The public functions, end to end on embedded real data."""
+
+from pathlib import Path
+
+import pytest
+
+import visto
+from visto.errors import DataError, UsageError
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> visto.Model:
+    return visto.train(visto.read("digits"), tmp_path_factory.mktemp("run") / "d.visto", epochs=6, threads=1)
+
+
+def test_train_evaluate_predict_save_load(model: visto.Model, tmp_path: Path) -> None:
+    data = visto.read("digits")
+    found = visto.evaluate(model, data.test)
+    assert found.n == len(data.test)
+    assert found.left_out == 0
+    assert found.figures["accuracy"].value > 0.9
+    again = visto.load(model.save(tmp_path / "copy.visto"))
+    assert visto.evaluate(again, data.test).figures == found.figures
+
+
+def test_whole_data_is_judged_without_what_was_seen(model: visto.Model) -> None:
+    found = visto.evaluate(model, "digits")
+    assert found.n + found.left_out == 1797
+    assert found.n == len(visto.read("digits").test)
+
+
+def test_what_was_seen_is_never_judged_unasked(model: visto.Model) -> None:
+    with pytest.raises(DataError, match="no image is left"):
+        visto.evaluate(model, visto.read("digits").train)
+
+
+def test_fine_tuning_starts_from_the_parent(model: visto.Model, tmp_path: Path) -> None:
+    tuned = visto.train("digits", tmp_path / "t.visto", start_from=model, epochs=0.2, threads=1)
+    assert tuned.bundle.manifest.metrics["accuracy"].value > 0.9
+    with pytest.raises(UsageError, match="brings its own model"):
+        visto.train("digits", tmp_path / "u.visto", start_from=model, model="mlp")
+
+
+def test_predict_takes_a_path_or_bytes(model: visto.Model, tmp_path: Path) -> None:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    item = next(i for i in visto.read("digits").test.items if i.target and i.target.index == 0)
+    pixels = np.squeeze(item.source.pixels)  # type: ignore[union-attr]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    path = tmp_path / "zero.png"
+    path.write_bytes(buffer.getvalue())
+    assert model.predict(path).value.index == model.predict(buffer.getvalue()).value.index == 0
+    with pytest.raises(DataError):
+        model.predict(b"not an image")
