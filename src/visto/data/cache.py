@@ -204,7 +204,8 @@ def _from_arrays(items: Sequence[Item], fit: Fit, progress: Progress) -> Pixels:
         raise TypeError("files among rows of arrays")
     arrays = {id(source.array): source.array for source in sources}
     (first, *others) = arrays.values()
-    whole = _as_nchw(first if first.flags.writeable else first.copy())  # torch warns of memory not to be written to
+    # torch warns of memory that cannot be written to
+    whole = _as_nchw(first if first.flags.writeable else first.copy()).contiguous()
     if not others and _fitted(fit, whole[:1]).data_ptr() == whole.data_ptr():
         storage = whole  # it fits as it is: the array itself is the storage
         rows = torch.tensor([source.row for source in sources])

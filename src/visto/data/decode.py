@@ -71,6 +71,8 @@ def decode(content: bytes, *, at_least: Size | None = None, limit: int = PIXEL_L
         except jpeg.UnsupportedJpegError:
             pass  # rare colour subsampling: Pillow decodes it, at full size
     array, orientation, notes = decode_raster(content, kind, limit)
+    if kind == "JPEG":
+        notes.append("rare JPEG decoded without a check for damage inside")  # Pillow passes over libjpeg's warnings
     pixels = exif.upright(torch.from_numpy(array).permute(2, 0, 1), orientation)
     original = Size(height=pixels.shape[1], width=pixels.shape[2])
     return Decoded(pixels=pixels, original=original, notes=tuple(notes))

@@ -61,7 +61,8 @@ def _mend_transparent_colour(image: Image.Image, raw: str) -> None:
     """Bring a PNG's transparent colour (tRNS) to 8 bits as Pillow did the samples, but not this."""
     colour = image.info.get("transparency")
     if isinstance(colour, int) and image.mode in ("1", "L"):
-        image.info["transparency"] = colour * {"1": 255, "L;2": 85, "L;4": 17}.get(raw, 1)
+        # for one bit some versions of Pillow do it: never beyond 255
+        image.info["transparency"] = min(255, colour * {"1": 255, "L;2": 85, "L;4": 17}.get(raw, 1))
     elif isinstance(colour, tuple) and ";16" in raw:
         image.info["transparency"] = tuple(part >> 8 for part in colour)
 

@@ -14,6 +14,7 @@ from visto.errors import DataError
 from visto.types import Split
 
 _IMAGES, _LABELS = 0x0803, 0x0801  # unsigned bytes in three dimensions and in one
+_DEFLATE_LIMIT = 1_100  # gzip makes nothing smaller than by 1,032: a head that says more lies
 _STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
 
 
@@ -54,11 +55,14 @@ def _read(path: Path, magic: int) -> NDArray[np.uint8]:
     rank = magic & 0xFF
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            head = np.frombuffer(file.read(4 + 4 * rank), ">u4")
+            start = file.read(4 + 4 * rank)
+            head = np.frombuffer(start[: len(start) // 4 * 4], ">u4")
             if len(head) != 1 + rank or head[0] != magic:
-                met = f"{head[0]:#010x}" if len(head) else "nothing"
-                raise DataError(f"{path} begins with {met}", expected=f"the IDX magic number {magic:#010x}")
+                met = start[:4].hex() or "nothing"
+                raise DataError(f"{path} begins with {met}", expected=f"the IDX magic number {magic:08x}")
             shape = tuple(int(n) for n in head[1:])
+            if math.prod(shape) > _DEFLATE_LIMIT * path.stat().st_size:
+                raise DataError(f"{path} holds less than the {math.prod(shape):,} bytes that its head says")
             # One byte more than said shows trailing content; bytearray, for an array that may be written to.
             body = bytearray(file.read(math.prod(shape) + 1))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -36,6 +36,8 @@ def read_header(content: bytes) -> Header:
     """Raises DataError for a damaged header, UnsupportedJpegError where another decoder should try."""
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content, strict=False)
+    except KeyError as error:  # it has no name for what it met: odd subsampling, or no frame at all
+        raise UnsupportedJpegError(str(error)) from error
     except ValueError as error:
         raise _refusal(str(error)) from error
     return Header(size=Size(height=height, width=width), space=space)

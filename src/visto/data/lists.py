@@ -51,7 +51,16 @@ class _Judged:
 
 
 def recognises_list(path: Path) -> bool:
-    return list_file(path) is not None
+    """A list, or a folder with one: where there are other folders too (classes?), only by a header that is right."""
+    file = list_file(path)
+    if file is None or file == path:
+        return file is not None
+    if not any(entry.is_dir() for entry in path.iterdir() if not entry.name.startswith(".")):
+        return True
+    try:
+        return next(_rows(file), None) is not None
+    except DataError:
+        return False
 
 
 def list_file(path: Path) -> Path | None:

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from visto.data.arrays import ArraySplit, dataset_of_arrays
@@ -29,7 +30,10 @@ def read_npz(path: Path) -> Dataset:
     if file is None:
         raise DataError(f"not one .npz file in {path}", expected="a .npz file, or a folder with exactly one")
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as opened:  # np.load leaves a file open when it fails
+            archive = np.load(opened, allow_pickle=False)
+            if not isinstance(archive, NpzFile):
+                raise DataError(f"{file} is one array, not an archive", expected=_EXPECTED)
             arrays = {key: archive[key] for key in archive.files if key.rsplit("_", 1)[0] in _KEYS}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{file} cannot be read: {error}", expected="a whole .npz of plain arrays") from error

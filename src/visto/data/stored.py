@@ -53,7 +53,7 @@ def clear_cache() -> int:
 def _fits() -> list[Path]:
     try:
         return sorted(path for path in folders().iterdir() if (path / "index.bin").is_file())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise ResourceError(f"the cache {folders()} cannot be read: {error.strerror}") from error

@@ -66,7 +66,7 @@ def natural(text: str) -> tuple[object, ...]:
     parts = re.split(r"([0-9]+)", text.casefold())
     # Odd places hold the digits; (length, digits) compares as the number does, without making a huge one.
     key = tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(parts))
-    return (*key, text)
+    return (key, text)
 
 
 def readable(name: str) -> str:

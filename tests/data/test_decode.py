@@ -1,0 +1,444 @@
+"""The decoder: what every format and mode becomes, what is refused, and how much is decoded."""
+
+import concurrent.futures
+import io
+import math
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from visto.data.decode import Decoded, decode
+from visto.errors import DataError
+from visto.types import Size
+
+Pixels = NDArray[np.uint8]
+
+
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
+    """A PNG by hand: ``rows`` each with their filter byte; colour 0 grey, 2 RGB, 3 palette, 4 grey+alpha, 6 RGBA."""
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    body = extra + chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
+
+
+def hwc(decoded: Decoded) -> Pixels:
+    pixels: Pixels = decoded.pixels.permute(1, 2, 0).numpy()
+    assert pixels.dtype == np.uint8
+    return pixels
+
+
+def colour_image(height: int = 20, width: int = 30) -> Image.Image:
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(np.stack([y * 5 % 256, x * 5 % 256, (x + y) * 3 % 256], axis=2).astype(np.uint8))
+
+
+LOSSLESS = ["PNG", "BMP", "TIFF", "PPM"]
+
+
+@pytest.mark.parametrize("format", LOSSLESS)
+@pytest.mark.parametrize("mode", ["RGB", "L", "1"])
+def test_lossless_formats_keep_every_pixel(format: str, mode: str) -> None:
+    image = colour_image().convert(mode)
+    decoded = decode(encoded(image, format))
+    expected = np.array(image.convert("L") if mode == "1" else image).reshape(20, 30, -1)
+    assert np.array_equal(hwc(decoded), expected)
+    assert decoded.original == Size(height=20, width=30)
+    assert decoded.notes == ()
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_compressed_tiff(compression: str) -> None:
+    decoded = decode(encoded(colour_image(), "TIFF", compression=compression))
+    assert np.array_equal(hwc(decoded), np.array(colour_image()))
+
+
+def test_webp_lossless_and_gif() -> None:
+    assert np.array_equal(hwc(decode(encoded(colour_image(), "WEBP", lossless=True))), np.array(colour_image()))
+    grey = colour_image().convert("L")
+    assert np.array_equal(hwc(decode(encoded(grey, "GIF")))[..., 0], np.array(grey))
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
+def test_jpeg(mode: str, channels: int) -> None:
+    image = colour_image().convert(mode)
+    decoded = decode(encoded(image, "JPEG", quality=95, subsampling=0))
+    assert decoded.pixels.shape == (channels, 20, 30)
+    assert np.abs(hwc(decoded).astype(int).squeeze() - np.array(image).astype(int)).max() < 20
+
+
+def test_progressive_jpeg() -> None:
+    decoded = decode(encoded(colour_image(), "JPEG", progressive=True))
+    assert decoded.pixels.shape == (3, 20, 30)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 60_000), (60_000, 1)])
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_extreme_sizes(width: int, height: int, format: str) -> None:
+    decoded = decode(encoded(Image.new("L", (width, height), 200), format), at_least=Size(height=8, width=8))
+    assert decoded.original == Size(height=height, width=width)
+    assert decoded.pixels.min() > 190
+
+
+# --- orientation
+
+
+def turned(pixels: Pixels, orientation: int) -> Pixels:
+    """What a viewer shows of stored pixels: the table of the EXIF standard, by NumPy."""
+    ways: dict[int, Callable[[Pixels], Pixels]] = {
+        1: lambda p: p,
+        2: np.fliplr,
+        3: lambda p: np.rot90(p, 2),
+        4: np.flipud,
+        5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: np.rot90(p, -1),
+        7: lambda p: np.rot90(p, 2).transpose(1, 0, 2),
+        8: lambda p: np.rot90(p, 1),
+    }
+    return ways[orientation](pixels)
+
+
+def exif(orientation: int) -> bytes:
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block.tobytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+def test_orientation_lossless(format: str, orientation: int) -> None:
+    options = {"lossless": True} if format == "WEBP" else {}
+    decoded = decode(encoded(colour_image(), format, exif=exif(orientation), **options))
+    expected = turned(np.array(colour_image()), orientation)
+    assert np.array_equal(hwc(decoded), expected)
+    assert (decoded.original.height, decoded.original.width) == expected.shape[:2]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_jpeg(orientation: int) -> None:
+    plain = encoded(colour_image(64, 96), "JPEG")
+    content = encoded(colour_image(64, 96), "JPEG", exif=exif(orientation))
+    expected = turned(hwc(decode(plain)), orientation)
+    assert np.array_equal(hwc(decode(content)), expected)
+    wanted = Size(height=expected.shape[0] // 2, width=expected.shape[1] // 2)
+    half = decode(content, at_least=wanted)
+    assert half.pixels.shape == (3, wanted.height, wanted.width)
+    assert (half.original.height, half.original.width) == expected.shape[:2]
+
+
+@pytest.mark.parametrize("block", [b"Exif\0\0", b"Exif\0\0II*\0", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(6)[:-8]])
+def test_broken_exif_turns_nothing_and_does_not_warn(block: bytes) -> None:
+    plain = encoded(colour_image(), "JPEG")
+    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + plain[2:]
+    assert decode(content).original == Size(height=20, width=30)
+
+
+# --- deep samples
+
+DEEP = np.array([[0, 1, 127, 128, 129, 256, 257, 385, 386, 32768, 65279, 65535]], np.uint16)
+SCALED = np.floor(DEEP / 257 + 0.5).astype(np.uint8)
+
+
+def test_16_bit_grey_is_scaled_exactly() -> None:
+    decoded = decode(png(12, 1, 16, 0, b"\0" + DEEP.astype(">u2").tobytes()))
+    assert np.array_equal(hwc(decoded)[..., 0], SCALED)
+    assert decoded.notes == ("16-bit scaled to 8-bit",)
+
+
+def test_every_16_bit_value_is_rounded() -> None:
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    assert np.array_equal(hwc(decode(png(256, 256, 16, 0, rows)))[..., 0], np.floor(values / 257 + 0.5))
+
+
+@pytest.mark.parametrize(("colour", "samples"), [(2, 3), (6, 4), (4, 2)])
+def test_16_bit_colour_keeps_the_high_byte(colour: int, samples: int) -> None:
+    values = np.repeat(DEEP[0], samples).reshape(12, samples)
+    if samples != 3:
+        values[:, -1] = 65535
+    decoded = decode(png(12, 1, 16, colour, b"\0" + values.astype(">u2").tobytes()))
+    assert np.array_equal(hwc(decoded)[0, :, 0], DEEP[0] >> 8)
+    assert decoded.notes == ("16-bit scaled to 8-bit",)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bit_tiff_and_pgm(order: str) -> None:
+    tiff = encoded(Image.frombytes("I;16" if order == "<" else "I;16B", (12, 1), DEEP.astype(order + "u2")), "TIFF")
+    assert np.array_equal(hwc(decode(tiff))[..., 0], SCALED)
+    pgm = b"P5\n12 1\n65535\n" + DEEP.astype(">u2").tobytes()
+    assert np.array_equal(hwc(decode(pgm))[..., 0], SCALED)
+    ppm = b"P6\n4 1\n65535\n" + DEEP.astype(">u2").tobytes()
+    assert decode(ppm).notes == ("16-bit scaled to 8-bit",)
+
+
+def test_floats_and_32_bit_integers_are_scaled_not_clipped() -> None:
+    unit = decode(encoded(Image.fromarray(np.array([[0, 0.25, 1]], np.float32)), "TIFF"))
+    assert hwc(unit)[0, :, 0].tolist() == [0, 64, 255]
+    wide = decode(encoded(Image.fromarray(np.array([[-1000, 0, 3000]], np.float32)), "TIFF"))
+    assert hwc(wide)[0, :, 0].tolist() == [0, 64, 255]
+    assert wide.notes == ("floats stretched from their lowest to their highest",)
+    whole = decode(encoded(Image.fromarray(np.array([[0, 100_000, 400_000]], np.int32)), "TIFF"))
+    assert hwc(whole)[0, :, 0].tolist() == [0, 64, 255]
+    assert hwc(decode(encoded(Image.fromarray(np.full((2, 2), 7.0, np.float32)), "TIFF"))).max() == 0
+
+
+def test_nan_is_refused() -> None:
+    with pytest.raises(DataError, match="NaN"):
+        decode(encoded(Image.fromarray(np.array([[0, np.nan]], np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize(("bits", "row", "expected"), [(1, 0x60, [0, 255, 255, 0]), (2, 0x1B, [0, 85, 170, 255])])
+def test_few_bits(bits: int, row: int, expected: list[int]) -> None:
+    assert hwc(decode(png(4, 1, bits, 0, bytes([0, row]))))[0, :, 0].tolist() == expected
+
+
+# --- colour spaces and transparency
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_cmyk(format: str) -> None:
+    inks = Image.new("CMYK", (32, 32), (255, 0, 0, 0))
+    decoded = decode(encoded(inks, format))
+    assert decoded.notes == ("CMYK converted to RGB",)
+    assert np.abs(hwc(decoded)[16, 16].astype(int) - [0, 255, 255]).max() <= 2
+
+
+def test_adobe_ycck_agrees_with_pillow() -> None:
+    content = bytearray(encoded(Image.new("CMYK", (32, 32), (200, 90, 30, 40)), "JPEG", quality=95))
+    content[content.find(b"Adobe") + 11] = 2  # say that the inks are stored as YCCK
+    expected = np.array(Image.open(io.BytesIO(content)).convert("RGB"))[16, 16].astype(int)
+    assert np.abs(hwc(decode(bytes(content)))[16, 16] - expected).max() <= 2
+
+
+def test_palette() -> None:
+    plte = chunk(b"PLTE", bytes([10, 20, 30, 200, 100, 50]))
+    assert hwc(decode(png(2, 1, 8, 3, b"\0\0\1", plte))).tolist() == [[[10, 20, 30], [200, 100, 50]]]
+    clear = decode(png(2, 1, 8, 3, b"\0\0\1", plte + chunk(b"tRNS", bytes([0, 255]))))
+    assert hwc(clear).tolist() == [[[255, 255, 255], [200, 100, 50]]]
+    assert clear.notes == ("transparency laid on white",)
+
+
+def test_alpha_is_laid_on_white() -> None:
+    rgba = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]], np.uint8)
+    decoded = decode(encoded(Image.fromarray(rgba), "PNG"))
+    assert hwc(decoded).tolist() == [[[10, 20, 30], [255, 255, 255], [127, 127, 127]]]
+    assert decoded.notes == ("transparency laid on white",)
+    grey = decode(encoded(Image.fromarray(rgba).convert("LA"), "PNG"))
+    assert grey.pixels.shape == (1, 1, 3) and grey.pixels[0, 0, 1] == 255
+
+
+def test_opaque_alpha_needs_no_repair() -> None:
+    decoded = decode(encoded(colour_image().convert("RGBA"), "PNG"))
+    assert decoded.notes == () and np.array_equal(hwc(decoded), np.array(colour_image()))
+
+
+@pytest.mark.parametrize(
+    ("bits", "colour", "row", "trns", "white"),
+    [
+        (8, 0, b"\5\11", b"\0\5", 0),
+        (2, 0, b"\x10", b"\0\1", 1),
+        (1, 0, b"\x40", b"\0\1", 1),
+        (16, 0, b"\3\xe8\x07\xd0", b"\3\xe8", 0),
+        (16, 2, b"\3\xe8" * 3 + b"\7\xd0" * 3, b"\3\xe8" * 3, 0),
+    ],
+)
+def test_a_transparent_colour(bits: int, colour: int, row: bytes, trns: bytes, white: int) -> None:
+    decoded = decode(png(2, 1, bits, colour, b"\0" + row, chunk(b"tRNS", trns)))
+    assert (hwc(decoded)[0, white] == 255).all() and (hwc(decoded)[0, 1 - white] < 255).all()
+    assert "transparency laid on white" in decoded.notes
+
+
+def test_ycbcr_and_lab_tiff() -> None:
+    red = Image.new("RGB", (4, 4), (255, 0, 0))
+    assert np.abs(hwc(decode(encoded(red.convert("YCbCr"), "TIFF")))[0, 0].astype(int) - [255, 0, 0]).max() <= 2
+    lab = decode(encoded(Image.new("LAB", (4, 4), (128, 128, 128)), "TIFF"))
+    assert lab.pixels.shape == (3, 4, 4) and lab.notes == ("LAB converted to RGB",)
+    assert int(lab.pixels.float().std(0).max()) <= 2  # a and b in the middle are grey
+
+
+# --- frames
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_first_of_several_frames(format: str) -> None:
+    frames = [Image.new("RGB", (8, 8), (200, 0, 0)), Image.new("RGB", (8, 8), (0, 200, 0)), Image.new("RGB", (8, 8))]
+    options = {"lossless": True} if format == "WEBP" else {}
+    content = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    decoded = decode(content)
+    assert hwc(decoded)[4, 4].tolist() == [200, 0, 0]
+    assert decoded.notes == ("first of 3 frames",)
+
+
+# --- refused
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"hello, I am a letter", "not an image"),
+        (b"P", "not an image"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 20, "HEIC"),
+        (b"%PDF-1.4", "PDF"),
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"\xff\xd8\xff\xe0" + b"\0" * 300, "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"BM" + b"\0" * 60, "BMP"),
+        (b"GIF89a" + b"\0" * 20, "GIF"),
+        (b"RIFF\x10\0\0\0WEBPVP8 " + b"\0" * 20, "WebP"),
+        (b"II*\0" + b"\xff" * 20, "TIFF"),
+        (b"P6\n-1 5\n255\n", "PNM"),
+    ],
+)
+def test_what_is_no_image_is_refused(content: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        decode(content)
+
+
+def noise(mode: str) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("format", "mode"),
+    [
+        *((f, "RGB") for f in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")),
+        ("JPEG", "L"),
+        ("JPEG", "CMYK"),
+    ],
+)
+@pytest.mark.parametrize("lost", [0.02, 0.3, 0.7, 0.95])
+def test_truncated_files_are_refused(format: str, mode: str, lost: float) -> None:
+    content = encoded(noise(mode), format)
+    with pytest.raises(DataError):
+        decode(content[: math.floor(len(content) * (1 - lost))])
+
+
+def test_a_jpeg_that_lacks_a_single_byte_is_refused() -> None:
+    content = encoded(noise("RGB"), "JPEG")
+    for cut in (1, 2, 3):
+        with pytest.raises(DataError, match="truncated"):
+            decode(content[:-cut])
+
+
+def test_slips_that_leave_the_pixels_whole_are_passed_over() -> None:
+    content = encoded(noise("RGB"), "JPEG")
+    decoded = decode(content[:-2] + b"\0\0\0" + content[-2:])
+    assert decoded.notes == ("a slip in the JPEG's structure passed over",)
+    assert np.array_equal(hwc(decoded), hwc(decode(content)))
+    with pytest.raises(DataError):
+        decode(content[:-2] + b"\0\0\0")
+    assert decode(content + b"trailing").notes == ()
+
+
+def test_damage_inside_a_jpeg_is_refused() -> None:
+    content = bytearray(encoded(noise("RGB"), "JPEG"))
+    start = content.find(b"\xff\xda") + 200
+    content[start : start + 2] = b"\xff\xd0"  # a restart where none belongs
+    with pytest.raises(DataError, match="damaged"):
+        decode(bytes(content))
+
+
+def odd_subsampling() -> bytes:
+    """A JPEG whose luma is sampled 3×1, which TurboJPEG has no name for."""
+    content = bytearray(encoded(Image.new("RGB", (24, 8), (90, 90, 90)), "JPEG", subsampling=0))
+    content[content.find(b"\xff\xc0") + 11] = 0x31
+    return bytes(content)
+
+
+def test_a_jpeg_that_only_pillow_can_decode() -> None:
+    with pytest.raises(ValueError):
+        simplejpeg.decode_jpeg(odd_subsampling())
+    decoded = decode(odd_subsampling(), at_least=Size(height=1, width=1))
+    assert decoded.pixels.shape == (3, 8, 24)
+    assert decoded.notes == ("rare JPEG decoded without a check for damage inside",)
+    with pytest.raises(DataError, match="truncated"):
+        decode(odd_subsampling()[:-10])
+
+
+def test_a_bomb_is_refused_from_its_header() -> None:
+    side = 13_000
+    rows = zlib.compressobj(9)
+    packed = b"".join(rows.compress(b"\0" * (1 + side)) for _ in range(side)) + rows.flush()
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    assert len(content) < 200_000
+    tracemalloc.start()
+    with pytest.raises(DataError, match="13000×13000"):
+        decode(content)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+def test_the_limit_counts_pixels(format: str) -> None:
+    content = encoded(colour_image(20, 30), format)
+    assert decode(content, limit=600).original == Size(height=20, width=30)
+    with pytest.raises(DataError, match="30×20") as caught:
+        decode(content, limit=599)
+    assert "599" in caught.value.expected
+
+
+def test_pillows_own_limit_neither_warns_nor_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = [encoded(colour_image(), format) for format in ("PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG")]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # 600 pixels: a warning to Image.open
+    assert all(decode(content).original == Size(height=20, width=30) for content in contents)
+
+
+# --- scale
+
+
+@pytest.mark.parametrize(
+    ("size", "at_least", "expected"),
+    [
+        ((203, 301), (1, 1), (26, 38)),
+        ((203, 301), (26, 38), (26, 38)),
+        ((203, 301), (27, 38), (51, 76)),
+        ((203, 301), (102, 151), (102, 151)),
+        ((203, 301), (103, 151), (127, 189)),
+        ((203, 301), (150, 10), (153, 226)),
+        ((203, 301), (203, 301), (203, 301)),
+        ((203, 301), (400, 400), (203, 301)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_smallest_scale_that_is_enough(
+    size: tuple[int, int], at_least: tuple[int, int], expected: tuple[int, int], mode: str
+) -> None:
+    image = colour_image(*size).convert(mode)
+    for quality in (30, 95):  # the content plays no part
+        decoded = decode(encoded(image, "JPEG", quality=quality), at_least=Size(height=at_least[0], width=at_least[1]))
+        assert tuple(decoded.pixels.shape[1:]) == expected
+        assert decoded.original == Size(height=size[0], width=size[1])
+
+
+def test_other_formats_are_never_scaled() -> None:
+    assert decode(encoded(colour_image(), "PNG"), at_least=Size(height=1, width=1)).pixels.shape == (3, 20, 30)
+
+
+def test_many_threads_agree() -> None:
+    contents = [
+        encoded(colour_image(40 + k, 50), format) for k in range(6) for format in ("JPEG", "PNG", "GIF", "TIFF", "WEBP")
+    ]
+    expected = [hwc(decode(content)) for content in contents]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda content: hwc(decode(content)), contents * 4))
+    assert all(np.array_equal(a, b) for a, b in zip(expected * 4, found, strict=True))
