@@ -48,8 +48,8 @@ def suggest(
         ),
         epochs=max(10, min(60, round(700_000 / max(1, images)))),
         batch_size=_batch_size(images),
-        lr=6e-3 if model == "resnet" else 3e-3,
-        label_smoothing=0.1 if model == "resnet" else 0.0,
+        lr=2e-3 if model == "mlp" else 6e-3,
+        label_smoothing=0.1,
         augmentation=("crop",) if channels == 1 else ("flip", "crop"),
     )
 
