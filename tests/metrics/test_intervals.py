@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from torch import Tensor
 
-from visto.metrics import figures, paired_difference, wilson
+from visto.metrics import Accuracy, PrecisionRecall, figures, paired_difference, wilson
 from visto.metrics.intervals import bootstrap, percentile_figure, weightings
 from visto.metrics.scored import ScoredMetric
 from visto.types import Figure, Label
@@ -149,7 +149,7 @@ def test_plain_proportions_use_wilson_and_the_rest_the_bootstrap(fill: Fill) -> 
 
 def test_perfect_answers_are_not_claimed_to_be_certain(fill: Fill) -> None:
     found = figures(fill(torch.eye(2).repeat(10, 1), [0, 1] * 10), n=20, resamples=50)
-    assert found["f1"] == Figure(value=1.0)
+    assert found["f1"] == Figure(value=1.0, low=found["recall/c0"].low, high=1.0)
     assert found["accuracy"].low == pytest.approx(0.8389, abs=1e-4)
     assert found["accuracy"].high == 1.0
 
@@ -182,3 +182,15 @@ def test_paired_difference_is_narrower_and_signed(fill: Fill) -> None:
 def test_paired_difference_needs_the_same_images(fill: Fill) -> None:
     with pytest.raises(ValueError, match="same images"):
         paired_difference(fill(torch.eye(2), [0, 1]), fill(torch.eye(2)[:1], [0]), n=2)
+
+
+def test_a_perfect_figure_is_no_surer_than_what_it_rests_on() -> None:
+    metrics: list[ScoredMetric] = [Accuracy(("a", "b")), PrecisionRecall(("a", "b"))]
+    scores = torch.eye(2)[[0] * 30 + [1] * 10]
+    labels = [Label(index=int(row.argmax()), scores=row) for row in scores]
+    for metric in metrics:
+        metric.update(torch.arange(40), labels, labels)
+    found = figures(metrics, n=40)
+    assert found["accuracy"].low == pytest.approx(40 / (40 + 1.959964**2))
+    assert found["f1/b"] == found["recall/b"]
+    assert found["f1"].low == found["recall/b"].low == pytest.approx(10 / (10 + 1.959964**2))

@@ -153,10 +153,26 @@ def figures(
     samples: dict[str, Tensor] = {}
     if any(name not in plain for name in values):
         samples = bootstrap(lambda w: _together(metrics, w), n, resamples=resamples, seed=seed, groups=groups)
-    return {
-        name: _wilson_figure(value, *plain[name]) if name in plain else percentile_figure(value, samples.get(name))
-        for name, value in values.items()
-    }
+    known = {name: _wilson_figure(values[name], *plain[name]) for name in plain if name in values}
+    known |= {name: percentile_figure(v, samples.get(name)) for name, v in values.items() if name not in plain}
+    return {name: known[name] if name in plain else _at_the_edge(name, known) for name in values}
+
+
+def _at_the_edge(name: str, known: Mapping[str, Figure]) -> Figure:
+    """A figure of 0 or 1 whose resamples all agree, with the widest bound of the plain proportions that it rests on.
+
+    Those of its own class, or all of them: an F1 of 1 is no surer than the recall and precision of 1 behind it.
+    """
+    figure = known[name]
+    if figure.low is not None or figure.value not in (0.0, 1.0):
+        return figure
+    family = [f for other, f in known.items() if "/" not in name or other.split("/", 1)[-1] == name.split("/", 1)[-1]]
+    bounds = [(f.low, f.high) for f in family if f.low is not None and f.high is not None and f.value == figure.value]
+    if not bounds:
+        return figure
+    if figure.value == 1.0:
+        return Figure(value=1.0, low=min(low for low, _ in bounds), high=1.0)
+    return Figure(value=0.0, low=0.0, high=max(high for _, high in bounds))
 
 
 def _check_same_rows(first: Sequence[Metric[Any]], second: Sequence[Metric[Any]]) -> None:
