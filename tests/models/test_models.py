@@ -24,7 +24,7 @@ def test_mlp_has_the_weights_that_its_layers_say() -> None:
 def test_cnn_depth_width_and_kernel_are_arguments() -> None:
     model = cnn(classes=2, channels=1, size=(8, 8), depth=1, width=4, kernel_size=5, activation="gelu")
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    assert [(m.in_channels, m.out_channels) for m in convolutions] == [(1, 4), (4, 8), (8, 8)]
+    assert [(m.in_channels, m.out_channels) for m in convolutions] == [(1, 4), (4, 4), (4, 4)]
     assert {m.kernel_size for m in convolutions} == {(5, 5)}
     assert any(isinstance(m, nn.GELU) for m in model.modules())
 

@@ -25,16 +25,17 @@ def cnn(
     channels: int,
     size: Sequence[int],
     depth: int = 3,
-    width: int = 12,
+    width: int = 16,
     kernel_size: int = 3,
     activation: str = "relu",
     dropout: float = 0.0,
 ) -> nn.Module:
-    """A convolution of ``width`` channels, then ``depth`` blocks: one that doubles the channels and halves the sides by
-    max-pooling, one that keeps both; what is strongest anywhere goes to the dense layer.
+    """A convolution of ``width`` channels, then ``depth`` blocks of two: the first halves the sides by max-pooling and,
+    from the second block on, doubles the channels. What is strongest anywhere goes to the dense layer.
 
-    A side is no longer halved once it is down to 3 pixels; of images over 48 pixels the first convolution takes every
-    second, fourth, … pixel. Raises UsageError for an even ``kernel_size``, or a ``depth`` or ``width`` below 1.
+    Widths that are multiples of 16 suit bf16 best: 12 costs twice as much as 16. A side is no longer halved once it
+    is down to 3 pixels; of images over 48 pixels the first convolution takes every second, fourth, … pixel. Raises
+    UsageError for an even ``kernel_size``, or a ``depth`` or ``width`` below 1.
     """
     if kernel_size % 2 == 0 or kernel_size < 1:
         raise UsageError(f"a kernel size of {kernel_size}", expected="an odd number: 1, 3, 5, 7")
@@ -55,9 +56,10 @@ def cnn(
         stride *= 2
     side = min(size) // stride
     layers, units = convolution(channels, width, stride=stride), width
-    for _ in range(depth):
-        layers += convolution(units, 2 * units, pool=side > 3)
-        layers += convolution(2 * units, 2 * units)
+    for level in range(depth):
+        outputs = width * 2**level
+        layers += convolution(units, outputs, pool=side > 3)
+        layers += convolution(outputs, outputs)
         side = side // 2 if side > 3 else side
-        units *= 2
+        units = outputs
     return CNN(nn.Sequential(*layers), nn.Sequential(nn.Dropout(dropout), nn.Linear(units, classes)))

@@ -32,7 +32,7 @@ def suggest(
 ) -> Recipe:
     """The default recipe for ``images`` training images.
 
-    About 700,000 looks at an image in all, but 60 epochs at most and 10 at least. Grey images are not mirrored:
+    About 900,000 looks at an image in all, but 60 epochs at most and 10 at least. Grey images are not mirrored:
     digits, letters and X-rays (the heart is on the left) change their meaning; colour photos seldom do.
     """
     return Recipe(
@@ -46,7 +46,7 @@ def suggest(
                 "std": [round(s, 5) for s in std],
             },
         ),
-        epochs=max(10, min(60, round(700_000 / max(1, images)))),
+        epochs=max(10, min(60, round(900_000 / max(1, images)))),
         batch_size=_batch_size(images),
         lr=2e-3 if model == "mlp" else 6e-3,
         label_smoothing=0.1,
