@@ -55,8 +55,10 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise as_resource_error(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):  # gone where all went well
+            part.unlink()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The commands: one thin file a verb, which parses, calls and prints. Torch is imported inside them, when needed."""
 
-import click
+from typing import cast
+
 import typer
 
 from visto.cli import cache, evaluate, formats, info, models, predict, train
@@ -10,7 +11,6 @@ from visto.errors import Interrupted, UsageError
 app = typer.Typer(
     name="visto",
     help="From a folder of images to a recogniser you can trust, on the machine you have.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -22,6 +22,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _main(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
 ) -> None:
     if version:
@@ -29,21 +30,37 @@ def _main(
 
         typer.echo(version_of("visto"))
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 for _verb in (train, evaluate, predict, info, models, formats, cache):
     app.command(name=_verb.__name__.rsplit(".", 1)[1])(_verb.command)
 
 
+# Typer once used click and now brings its own copy of it: the class of all misuse is found through a name that it
+# exports either way.
+_MISUSE = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
+
+
 def run_command(arguments: list[str], *, began: float) -> int:
-    """Parse and run one command line; gives the exit code. ``began`` is the perf_counter at process start."""
+    """Parse and run one command line; gives the exit code. ``began`` is the perf_counter at process start.
+
+    The command is not called but invoked: a call would turn Ctrl-C and a closed pipe into exits without a word.
+    """
+    command = typer.main.get_command(app)
     try:
-        code = app(arguments, standalone_mode=False, obj=Began(began))
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        return 2
-    except click.ClickException as error:
-        raise UsageError(error.format_message(), hint="see visto --help") from error
-    except click.Abort as error:
+        with command.make_context("visto", list(arguments), obj=Began(began)) as context:
+            code = command.invoke(context)
+    except typer.Exit as error:
+        return error.exit_code
+    except _MISUSE as error:
+        raise UsageError(error.format_message(), hint=f"see {_help_of(error)}") from error
+    except typer.Abort as error:
         raise Interrupted("stopped") from error
     return code if isinstance(code, int) else 0
+
+
+def _help_of(error: typer.BadParameter) -> str:
+    return f"{error.ctx.command_path if error.ctx is not None else 'visto'} --help"

@@ -1,12 +1,12 @@
 """``visto evaluate``"""
 
-import json
 from typing import Annotated
 
 import typer
 
+from visto.cli.figures import rows_of
 from visto.cli.options import AsJson, BundlePath, Data, Debug, Format, Quiet, Threads
-from visto.cli.terminal import Terminal, show, table
+from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 
 def command(
@@ -36,19 +36,26 @@ def command(
     voice = Terminal(quiet=quiet)
     model = api.load(bundle)
     seed = model.bundle.manifest.data.get("split_seed", 0)
-    found = api.evaluate(model, read_aloud(data, format, seed, voice), split=split, threads=threads, voice=voice)
+    found = api.evaluate(
+        model,
+        read_aloud(data, format, seed, voice, splits=split is not None),
+        split=split,
+        threads=threads,
+        voice=voice,
+    )
     if found.left_out:
-        voice.say(f"{found.left_out:,} images left out: the model was made from them")
+        voice.say(f"{counted(found.left_out, 'image')} left out: the model was made from them")
     if found.seen:
-        voice.say(f"careful: the model was made from {found.seen:,} of these {found.n:,} images")
+        voice.say(f"careful: the model was made from {found.seen:,} of these {counted(found.n, 'image')}")
     rejected = sum(entry.status == "rejected" for entry in found.ledger)
     if rejected:
-        voice.say(f"{rejected:,} images could not be read, such as {_first_bad(found.ledger)}")
+        voice.say(f"{counted(rejected, 'image')} could not be read, such as {_first_bad(found.ledger)}")
     if as_json:
-        show(json.dumps(found.to_json(), ensure_ascii=False))
+        show_json(found.to_json())
         return
-    show(f"{found.task} on {found.n:,} images ({found.split})")
-    show(table([(name, str(figure)) for name, figure in found.figures.items() if "/" not in name], indent="  "))
+    of = "" if found.split == "all" else f" of {found.split}"
+    show(f"{found.task} on {counted(found.n, 'image')}{of}, with 95 % intervals:")
+    show(table(rows_of(found.figures), indent="  "))
     classes = [name.split("/", 1)[1] for name in found.figures if name.startswith("f1/")]
     rows: list[tuple[str, ...]] = [("class", "precision", "recall", "f1")]
     for name in classes:

@@ -1,9 +1,7 @@
 """``visto formats``"""
 
-import json
-
 from visto.cli.options import AsJson, Debug
-from visto.cli.terminal import show, table
+from visto.cli.terminal import show, show_json, table
 
 
 def command(as_json: AsJson = False, debug: Debug = False) -> None:
@@ -11,6 +9,6 @@ def command(as_json: AsJson = False, debug: Debug = False) -> None:
     from visto.data import FORMATS
 
     if as_json:
-        show(json.dumps({name: entry.describe for name, entry in FORMATS.items()}))
+        show_json({name: entry.describe for name, entry in FORMATS.items()})
     else:
         show(table([(name, entry.describe) for name, entry in FORMATS.items()]))

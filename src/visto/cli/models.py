@@ -4,7 +4,7 @@ import inspect
 import json
 
 from visto.cli.options import AsJson, Debug
-from visto.cli.terminal import show
+from visto.cli.terminal import show, show_json
 
 
 def command(as_json: AsJson = False, debug: Debug = False) -> None:
@@ -18,7 +18,12 @@ def command(as_json: AsJson = False, debug: Debug = False) -> None:
         parameters = [p for p in inspect.signature(builder).parameters.values() if p.name not in given]
         found[name] = {"about": about, "arguments": {p.name: p.default for p in parameters}}
         if not as_json:
-            settings = " ".join(f"{p.name}={json.dumps(p.default)}" for p in parameters)
-            show(f"{name}\n  " + about.replace("\n", "\n  ") + f"\n  {settings}")
+            settings = " ".join(f"{p.name}={_as_typed(p.default)}" for p in parameters)
+            show(f"{name}\n  " + about.replace("``", "").replace("\n", "\n  ") + f"\n  settings: {settings}")
     if as_json:
-        show(json.dumps(found))
+        show_json(found)
+
+
+def _as_typed(value: object) -> str:
+    """As ``--set`` takes it, without a space or quote that a shell would eat."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -22,7 +22,7 @@ Format = Annotated[str | None, typer.Option("--format", help="Read the data as t
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="Processor threads; 0 takes all cores.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, max=1024, help="Processor threads; 0 takes all cores.")]
 
 
 def assignments(texts: list[str]) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """``visto predict``"""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from visto.cli.options import AsJson, BundlePath, Debug, Quiet, Threads
-from visto.cli.terminal import Terminal, show
+from visto.cli.terminal import Terminal, printable, show, show_json
 
 if TYPE_CHECKING:
     from visto.data.ledger import Entry
@@ -40,6 +39,7 @@ def command(
     import torch
 
     from visto import api
+    from visto.errors import DataError
     from visto.predict import Failed, predict
 
     voice = Terminal(quiet=quiet)
@@ -50,30 +50,34 @@ def command(
     images, rejected = _images(source)
     for entry in rejected:
         voice.say(f"{entry.id} passed over: {entry.reason}")
+    if not images:
+        raise DataError(f"no images in {source}", expected="an image, or a folder with images at any depth")
     for found in predict(recogniser, images, threshold=threshold, confidence=confidence, threads=threads or 2):
         if isinstance(found, Failed):
             bad += 1
-            _report(found.id, found.error.message, as_json=as_json, voice=voice)
+            _report(found.id, found.error.message, as_json=as_json)
             continue
         content = dict(recogniser.task.to_json(found.answer))
         answers = content["answers"]
         assert isinstance(answers, list)  # noqa: S101
         content["answers"] = answers[:top]
         if draw is not None:
-            _draw(draw, found, recogniser.task)
+            _draw(draw / _picture_name(source, found.id), found, recogniser.task)
         if as_json:
-            show(json.dumps({"id": found.id, **content}, ensure_ascii=False))
+            show_json({"id": found.id, **content})
         else:
             words = "  ".join(f"{a['label']} {a['score']:.3f}" for a in answers[:top])
-            show(f"{found.id}  {words}" + (f"  (abstains: {content['reason']})" if content["abstain"] else ""))
+            show(
+                printable(f"{found.id}  {words}") + (f"  (abstains: {content['reason']})" if content["abstain"] else "")
+            )
     return 3 if bad else 0
 
 
-def _report(name: str, reason: str, *, as_json: bool, voice: Terminal) -> None:
+def _report(name: str, reason: str, *, as_json: bool) -> None:
     if as_json:
-        show(json.dumps({"id": name, "error": reason}, ensure_ascii=False))
+        show_json({"id": name, "error": reason})
     else:
-        voice.say(f"{name}  error: {reason}")
+        Terminal().say(f"{name}  error: {reason}")  # --quiet silences all but errors
 
 
 def _images(source: str) -> tuple[list[tuple[str, Callable[[], bytes]]], Sequence["Entry"]]:
@@ -89,10 +93,19 @@ def _images(source: str) -> tuple[list[tuple[str, Callable[[], bytes]]], Sequenc
     return [(name, partial(read_content, path)) for name, path in named], entries
 
 
-def _draw(folder: Path, found: "Predicted", task: "Task[Any, Any]") -> None:
-    """Write the picture with its answer as PNG: what the model saw, enlarged to be readable."""
-    from visto.files import write_bytes
+def _picture_name(source: str, name: str) -> str:
+    """Folders below the source are kept, so that no picture takes another's place."""
+    if source == "-":
+        return "stdin.png"
+    return f"{name if Path(source).is_dir() else Path(name).name}.png"
 
-    name = found.id.replace("/", "_") if found.id != "-" else "stdin"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / f"{name}.png", task.draw(found.image, found.answer))
+
+def _draw(path: Path, found: "Predicted", task: "Task[Any, Any]") -> None:
+    """Write the picture with its answer as PNG: what the model saw, enlarged to be readable."""
+    from visto.files import as_resource_error, write_bytes
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise as_resource_error(error, path.parent) from error
+    write_bytes(path, task.draw(found.image, found.answer))

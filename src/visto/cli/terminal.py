@@ -1,5 +1,6 @@
 """How a command speaks: words and progress on stderr, data on stdout."""
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ class Terminal:
 
     def say(self, words: str) -> None:
         if not self.quiet:
-            print(words, file=sys.stderr, flush=True)  # noqa: T201
+            print(printable(words), file=sys.stderr, flush=True)  # noqa: T201
 
     def progress(self, items: Iterable[X], *, total: int, words: str) -> Iterator[X]:
         if self.quiet or not sys.stderr.isatty():
@@ -43,8 +44,32 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
+def show_json(document: object) -> None:
+    """Print a JSON document on stdout, in one line."""
+    # names stay readable where stdout can hold them all
+    show(json.dumps(document, ensure_ascii=(sys.stdout.encoding or "").lower().replace("-", "") != "utf8"))
+
+
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal: names of files and classes may hold newlines and escape codes.
+
+    >>> printable("two\\nlines, \\x1b[31mred, é")
+    'two\\\\nlines, \\\\x1b[31mred, é'
+    """
+    return "".join(c if c.isprintable() or c == " " else ascii(c)[1:-1] for c in text)
+
+
+def counted(number: int, thing: str) -> str:
+    """
+    >>> counted(1, "image"), counted(1234, "image")
+    ('1 image', '1,234 images')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> str:
     """Columns padded to equal width, two spaces between them."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(indent + line.rstrip() for line in lines)

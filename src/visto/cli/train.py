@@ -1,14 +1,14 @@
 """``visto train``"""
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from visto.cli.figures import rows_of
 from visto.cli.options import AsJson, Began, Data, Debug, Format, Quiet, Threads, assignments
-from visto.cli.terminal import Terminal, show, table
+from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 
 def command(
@@ -100,12 +100,11 @@ def command(
             "seconds": took,
             "metrics": {name: figure.to_json() for name, figure in manifest.metrics.items()},
         }
-        show(json.dumps(document))
+        show_json(document)
         return
-    names = [name for name in manifest.metrics if "/" not in name]
-    rows = [(name, str(manifest.metrics[name])) for name in names]
-    show(f"{out} after {took} s; on {manifest.data['validation']:,} validation images:")
-    show(table(rows, indent="  "))
+    held_out = counted(manifest.data["validation"], "validation image")
+    show(f"{out} written after {took} s; on {held_out}, with 95 % intervals:")
+    show(table(rows_of(manifest.metrics), indent="  "))
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -45,19 +45,24 @@ class RunFolder:
     @property
     def unfinished(self) -> bool:
         """Whether a run was started here and has not ended."""
-        return self._settings.exists() and not self.bundle.exists()
+        return self._settings.exists() and not self.bundle.exists() and not self.read_settings().get("ended", False)
 
-    def check_free(self) -> None:
-        """Raise UsageError where something is there that a new run would destroy."""
+    def check_no_bundle(self) -> None:
+        """Raise UsageError where a bundle is there already: what is written is immutable."""
         if self.bundle.exists() or self.bundle.is_symlink():
             raise UsageError(f"{self.bundle} exists already", hint="choose another name with -o, or remove it first")
+
+    def check_no_run(self) -> None:
+        """Raise UsageError where a run is that a new one would destroy. To be asked while held: it may be at work."""
         if self.unfinished:
             raise UsageError(
                 f"{self.path} holds a run that has not ended",
                 hint=f"go on with it: --resume; or remove {self.path} to start anew",
             )
 
-    def write_settings(self, settings: Mapping[str, Any]) -> None:
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Keep what the run is started with; nothing of an earlier one that has ended may be taken for its own."""
+        self._remove(self.state)
         write_json(self._settings, settings)
 
     def read_settings(self) -> dict[str, Any]:
@@ -78,8 +83,12 @@ class RunFolder:
         write_ledger(self.path / "ledger.csv", entries)
 
     def finish(self) -> None:
-        """Remove the state, which nobody needs once the bundle stands."""
+        """Note that the run has ended, and remove the state, which nobody needs once the bundle stands."""
+        write_json(self._settings, {**self.read_settings(), "ended": True})
+        self._remove(self.state)
+
+    def _remove(self, path: Path) -> None:
         try:
-            self.state.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
-            raise ResourceError(f"cannot remove {self.state}: {error.strerror}") from error
+            raise ResourceError(f"cannot remove {path}: {error.strerror}") from error

@@ -18,7 +18,7 @@ from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError, UsageError
 from visto.evaluate import judge
 from visto.learn import LEARNERS, GradientLearner, Recipe, State
-from visto.learn.precision import processor
+from visto.learn.precision import PRECISIONS, processor
 from visto.learn.randomness import reseed
 from visto.models import MODELS, build_model
 from visto.preprocess import PREPROCESS, Fit
@@ -28,6 +28,8 @@ from visto.train.folder import RunFolder
 from visto.train.learning import learn
 from visto.train.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
 from visto.types import Size, Voice
+
+_BY_THE_DATA = {"classes", "channels", "size"}  # arguments of every model that nobody gives by hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +65,17 @@ def train(
     if resume and out.exists():
         voice.say(f"{out} is finished already")
         return Trained(bundle=read_bundle(out), seconds=0.0)
-    if not resume:
-        folder.check_free()
+    folder.check_no_bundle()
     with folder.held():
+        if not resume:
+            folder.check_no_run()
         if resume and folder.unfinished:
             recipe, prepared = _resumed(folder, dataset, request, threads, inexact, voice)
         else:
             recipe, prepared = _started(folder, dataset, request, parent, threads, voice)
         learner = _learner(recipe, dataset, prepared, parent)
         seen = stamps(prepared.train)
-        state = learn(learner, folder, clock, voice)
+        state = _learnt(learner, folder, clock, voice)
         for name in changed_since(prepared.train, seen):
             voice.say(f"{name} has changed during the run; what was read at its start was used")
         bundle = _finished(folder, dataset, recipe, prepared, learner, state)
@@ -86,23 +89,28 @@ def _started(
     """Settle the recipe of a new run, and keep it with what it depends on."""
     fitting, model, why = _fit_and_model(dataset, request, parent)
     voice.say(f"{len(dataset):,} images, {len(dataset.classes)} classes; {why}")
+
+    def settle(images: int, mean: list[float], std: list[float]) -> Recipe:
+        recipe = suggest(
+            model=model,
+            images=images,
+            classes=len(dataset.classes),
+            channels=fitting.channels,
+            size=fitting.size,
+            mean=mean,
+            std=std,
+        )
+        if parent is not None:
+            recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
+        return apply(recipe, request)
+
+    # once before the long reading, with figures that are not known yet: a slip in the request shows now
+    _check_buildable(settle(len(dataset), [0.5] * fitting.channels, [0.5] * fitting.channels), len(dataset.classes))
     prepared = prepare(dataset, fitting, threads=threads, voice=voice)
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
-    mean, std = mean_and_deviation(prepared.train)
-    recipe = suggest(
-        model=model,
-        images=len(prepared.train.items),
-        classes=len(dataset.classes),
-        channels=fitting.channels,
-        size=fitting.size,
-        mean=mean,
-        std=std,
-    )
-    if parent is not None:
-        recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
-    recipe = apply(recipe, request)
-    folder.write_settings(
+    recipe = settle(len(prepared.train.items), *mean_and_deviation(prepared.train))
+    folder.begin(
         {
             "recipe": recipe.to_json(),
             "request": request.given(),
@@ -137,6 +145,14 @@ def _resumed(
     return recipe, prepared
 
 
+def _learnt(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
+    try:
+        return learn(learner, folder, clock, voice)
+    except UsageError as error:  # the loss became infinite: to go on would lead there again
+        hint = f"remove {folder.path}, then train again with a lower --lr, or with --lr auto"
+        raise UsageError(error.message, expected=error.expected, hint=hint) from error
+
+
 def _fit_and_model(dataset: Dataset, request: Request, parent: Bundle | None) -> tuple[Fit, str, str]:
     """How images are brought to one size, the model's name, and the reason for both."""
     if parent is not None:
@@ -147,6 +163,8 @@ def _fit_and_model(dataset: Dataset, request: Request, parent: Bundle | None) ->
             parent.manifest.model.name,
             f"goes on from {parent.path}",
         )
+    if taken := sorted(_BY_THE_DATA & (request.arguments or {}).keys()):
+        raise UsageError(f"--set {taken[0]}: the data decides it", hint="--size sets the size of the input")
     facts = look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
     name, why = default_model(facts.channels)
     if request.model:
@@ -158,6 +176,31 @@ def _fit_and_model(dataset: Dataset, request: Request, parent: Bundle | None) ->
         size, why_size = Size(height=request.size, width=request.size), "as asked"
     reason = f"model {name} ({why}), {size.width}×{size.height} pixels ({why_size})"
     return Fit(size=size, channels=facts.channels), name, reason
+
+
+def _check_buildable(recipe: Recipe, classes: int) -> None:
+    """Raise UsageError for a model that cannot be built, or cannot learn in such batches, and for an unknown precision.
+
+    A trial step forward costs some milliseconds, and finds before the long reading what would fail after it.
+    """
+    if recipe.precision not in PRECISIONS:
+        raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
+    fit = recipe.preprocess.build(PREPROCESS).fit
+    try:
+        # as many images as tell a batch of one (which batch normalisation refuses) from a larger one
+        images = torch.zeros(min(recipe.batch_size, 2), *fit.shape)
+        with torch.no_grad():
+            shape = tuple(build_model(recipe.model).train()(images)["logits"].shape)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        if "allocate memory" in str(error):
+            raise
+        # a builder checks little itself: torch's own words are what there is to say
+        raise UsageError(
+            f"the model {recipe.model.name} does not work with these settings: {error}",
+            expected="arguments as visto models lists them, and a --batch-size that suits",
+        ) from error
+    if shape != (len(images), classes):
+        raise UsageError(f"the model {recipe.model.name} gives {shape[1:]} outputs", expected=f"{classes}, one a class")
 
 
 def _learner(recipe: Recipe, dataset: Dataset, prepared: Prepared, parent: Bundle | None) -> GradientLearner:
