@@ -13,7 +13,5 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         from visto import api
 
-        # bound for good, because importing the folder visto/train has just made visto.train a module
-        globals().update({known: getattr(api, known) for known in __all__})
-        return globals()[name]
+        return getattr(api, name)
     raise AttributeError(f"module 'visto' has no attribute {name!r}")

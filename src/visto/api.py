@@ -20,14 +20,14 @@ from visto.data import read
 from visto.data.content import read_content
 from visto.data.dataset import Dataset
 from visto.errors import UsageError
-from visto.evaluate import Evaluation
-from visto.evaluate import evaluate as _evaluate
+from visto.evaluation import Evaluation
+from visto.evaluation import evaluate as _evaluate
 from visto.files import new_folder
-from visto.predict import Predicted, TorchRecogniser
-from visto.predict import predict as _predict
+from visto.prediction import Predicted, TorchRecogniser
+from visto.prediction import predict as _predict
 from visto.quantities import seconds
 from visto.recipes import Request
-from visto.train import train as _train
+from visto.training import train as _train
 from visto.types import Answer, Silent, Split, Voice
 
 __all__ = ["Model", "evaluate", "load", "read", "train"]

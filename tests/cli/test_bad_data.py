@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Visto, fill, picture, weights
-from visto.train import run as train_run
-from visto.train.learning import learn
-from visto.train.prepare import prepare
+from visto.training import run as train_run
+from visto.training.learning import learn
+from visto.training.prepare import prepare
 
 
 def ledger(run: Path = Path("a.run")) -> dict[str, tuple[str, str]]:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import TINY, Visto, contents, fill, picture, weights
 from visto.files import lock
-from visto.train import run as train_run
+from visto.training import run as train_run
 
 LONG = ("--epochs", "300")
 
@@ -292,7 +292,7 @@ def test_a_run_that_is_stopped_while_it_reads(
     program = """
 import importlib, sys, time
 from visto.__main__ import main
-run = importlib.import_module("visto.train.run")
+run = importlib.import_module("visto.training.run")
 def prepare(*_, **__):
     print("reading", file=sys.stderr, flush=True)
     time.sleep(50)

@@ -13,7 +13,7 @@ from visto.cli.terminal import Terminal, printable, show, show_json
 
 if TYPE_CHECKING:
     from visto.data.ledger import Entry
-    from visto.predict import Predicted
+    from visto.prediction import Predicted
     from visto.types import Task
 
 
@@ -40,7 +40,7 @@ def command(
 
     from visto import api
     from visto.errors import DataError
-    from visto.predict import Failed, predict
+    from visto.prediction import Failed, predict
 
     voice = Terminal(quiet=quiet)
     if threads:

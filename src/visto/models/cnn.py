@@ -35,12 +35,12 @@ def cnn(
 
     Widths that are multiples of 16 suit bf16 best: 12 costs twice as much as 16. A side is no longer halved once it
     is down to 3 pixels; of images over 48 pixels the first convolution takes every second, fourth, … pixel. Raises
-    UsageError for an even ``kernel_size``, or a ``depth`` or ``width`` below 1.
+    UsageError for an even ``kernel_size``, or a ``depth`` or ``width`` out of range.
     """
     if kernel_size % 2 == 0 or kernel_size < 1:
         raise UsageError(f"a kernel size of {kernel_size}", expected="an odd number: 1, 3, 5, 7")
-    if depth < 1 or width < 1:
-        raise UsageError(f"a cnn of depth {depth} and width {width}", expected="both at least 1")
+    if not (1 <= depth <= 8 and 1 <= width <= 512):
+        raise UsageError(f"a cnn of depth {depth} and width {width}", expected="depth 1 to 8, width 1 to 512")
 
     def convolution(inputs: int, outputs: int, *, stride: int = 1, pool: bool = False) -> list[nn.Module]:
         # pooling before norm and activation leaves them a quarter of the work, most of what a CPU does here

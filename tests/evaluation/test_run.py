@@ -10,7 +10,7 @@ from torch import Tensor
 
 from visto.data.dataset import Dataset, Item, PixelRow, content_digest
 from visto.errors import DataError
-from visto.evaluate import Evaluation, evaluate
+from visto.evaluation import Evaluation, evaluate
 from visto.preprocess import Fit
 from visto.tasks.classification import Classification
 from visto.types import Answer, Label, Silent, Size, Split, Task, View

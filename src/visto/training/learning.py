@@ -8,7 +8,7 @@ from typing import Any
 
 from visto.errors import Interrupted, Terminated
 from visto.learn import GradientLearner, State, fit, load_state, save_state
-from visto.train.folder import RunFolder
+from visto.training.folder import RunFolder
 from visto.types import Voice
 
 _SAVE_EVERY = 15.0  # seconds at the most: what a kill costs

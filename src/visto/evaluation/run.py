@@ -12,8 +12,8 @@ from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry, counts
 from visto.data.loader import gather
 from visto.errors import DataError
-from visto.evaluate.judge import judge
-from visto.predict import Recogniser
+from visto.evaluation.judge import judge
+from visto.prediction import Recogniser
 from visto.types import Answer, Figure, Split, Task, Voice
 
 _BATCH = 256
