@@ -1,11 +1,13 @@
 """The public functions, end to end on embedded real data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import visto
 from visto.errors import DataError, UsageError
+from visto.types import Label
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,22 @@ def test_fine_tuning_starts_from_the_parent(model: visto.Model, tmp_path: Path) 
     assert tuned.bundle.manifest.metrics["accuracy"].value > 0.9
     with pytest.raises(UsageError, match="brings its own model"):
         visto.train("digits", tmp_path / "u.visto", start_from=model, model="mlp")
+
+
+def test_fine_tuning_matches_classes_by_name_and_remembers_what_the_parent_saw(
+    model: visto.Model, tmp_path: Path
+) -> None:
+    digits = visto.read("digits")
+    odd = replace(
+        digits.keep(lambda item: item.target is not None and item.target.index % 2 == 1),
+        classes=tuple("97531"),
+    )
+    items = tuple(replace(i, target=Label(index=(9 - i.target.index) // 2)) for i in odd.items if i.target)
+    tuned = visto.train(replace(odd, items=items), tmp_path / "o.visto", start_from=model, epochs=0.1, lr=1e-9)
+    # hardly a step was taken, so what is known of the five classes came by name, in another order
+    assert tuned.bundle.manifest.metrics["accuracy"].value > 0.9
+    seen = {bytes(row) for row in tuned.bundle.seen["train"].numpy()}
+    assert {bytes(row) for row in model.bundle.seen["train"].numpy()} <= seen
 
 
 def test_predict_takes_a_path_or_bytes(model: visto.Model, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_a_resumed_run_may_repeat_its_options_or_leave_them_out() -> None:
     for other in (Request(epochs=4), Request(seed=1)):
         with pytest.raises(UsageError, match="was started with"):
             check_same(stored, other)
+    with pytest.raises(UsageError, match="--from"):
+        check_same(Request(start_from="abc").given(), Request())
 
 
 @pytest.mark.parametrize(("text", "value"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5 m", None)])

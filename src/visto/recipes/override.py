@@ -61,7 +61,13 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
 
 
 def check_same(stored: Mapping[str, Any], request: Request) -> None:
-    """Raise UsageError where a resumed run is asked for something else than it was started with."""
+    """Raise UsageError where a resumed run is asked for something else than it was started with.
+
+    Options may be left out, but for those that decide what is read: the parent and the split.
+    """
+    for name, option in (("start_from", "--from"), ("split_seed", "--split-seed")):
+        if name in stored and name not in request.given():
+            raise UsageError(f"this run was started with {option}", hint="give it again beside --resume")
     for name, value in request.given().items():
         if stored.get(name) != value:
             was = stored.get(name, "not given")

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from visto.bundle import Bundle, seen_before
 from visto.data.cache import Fit, Pixels, materialise
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry, merge
@@ -26,14 +27,19 @@ class Prepared:
     fingerprint: str
 
 
-def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice) -> Prepared:
+def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: Bundle | None = None) -> Prepared:
     """Decode every image of the data set (or find it in the cache), the test images too: bad and doubled ones show now.
 
-    A validation image whose very content is also trained on is rejected: its figure would be too good. Raises
-    DataError where what is left cannot be learnt from.
+    A validation image whose very content is also trained on, or was by the parent of a fine-tuned model, is rejected:
+    its figure would be too good. Raises DataError where what is left cannot be learnt from.
     """
     pixels = materialise(dataset.items, fit, threads=threads, progress=voice.progress)
     doubles, drop = _doubles(pixels, dataset.classes)
+    if parent is not None:
+        known = seen_before(pixels.digests, parent.seen["train"]).tolist()
+        old = {i.id for i, k in zip(pixels.items, known, strict=True) if k and i.split == "validation"} - drop
+        doubles += [Entry(id=name, status="rejected", reason="the parent model was trained on it") for name in sorted(old)]
+        drop |= old
     keep = torch.tensor([item.id not in drop for item in pixels.items])
     parts = {
         split: take(pixels, (torch.tensor([i.split == split for i in pixels.items]) & keep).nonzero().flatten())

@@ -2,14 +2,13 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from visto.bundle import Bundle, Manifest, read_bundle, write_bundle
 from visto.data.dataset import Dataset
@@ -19,12 +18,12 @@ from visto.errors import DataError, ResourceError, UsageError
 from visto.evaluation import judge
 from visto.learn import LEARNERS, GradientLearner, Recipe, State
 from visto.learn.precision import PRECISIONS, processor
-from visto.learn.randomness import reseed
 from visto.models import MODELS, build_model
 from visto.preprocess import PREPROCESS, Fit
 from visto.recipes import Request, apply, check_same, default_model, default_size, fine_tune, suggest
 from visto.tasks import TASKS
 from visto.training.folder import RunFolder
+from visto.training.inherit import inherited_weights, seen_with_parent
 from visto.training.learning import learn
 from visto.training.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
 from visto.types import Size, Voice
@@ -70,7 +69,7 @@ def train(
         if not resume:
             folder.check_no_run()
         if resume and folder.unfinished:
-            recipe, prepared = _resumed(folder, dataset, request, threads, inexact, voice)
+            recipe, prepared = _resumed(folder, dataset, request, parent, threads, inexact, voice)
         else:
             recipe, prepared = _started(folder, dataset, request, parent, threads, voice)
         learner = _learner(recipe, dataset, prepared, parent)
@@ -78,7 +77,7 @@ def train(
         state = _learnt(learner, folder, clock, voice)
         for name in changed_since(prepared.train, seen):
             voice.say(f"{name} has changed during the run; what was read at its start was used")
-        bundle = _finished(folder, dataset, recipe, prepared, learner, state)
+        bundle = _finished(folder, dataset, recipe, prepared, learner, state, parent)
         folder.finish()
     return Trained(bundle=bundle, seconds=time.perf_counter() - began)
 
@@ -106,7 +105,7 @@ def _started(
 
     # once before the long reading, with figures that are not known yet: a slip in the request shows now
     _check_buildable(settle(len(dataset), [0.5] * fitting.channels, [0.5] * fitting.channels), len(dataset.classes))
-    prepared = prepare(dataset, fitting, threads=threads, voice=voice)
+    prepared = prepare(dataset, fitting, threads=threads, voice=voice, parent=parent)
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
     recipe = settle(len(prepared.train.items), *mean_and_deviation(prepared.train))
@@ -123,7 +122,13 @@ def _started(
 
 
 def _resumed(
-    folder: RunFolder, dataset: Dataset, request: Request, threads: int, inexact: bool, voice: Voice
+    folder: RunFolder,
+    dataset: Dataset,
+    request: Request,
+    parent: Bundle | None,
+    threads: int,
+    inexact: bool,
+    voice: Voice,
 ) -> tuple[Recipe, Prepared]:
     """The recipe of a run that was stopped, after checking that all it depends on is as it was."""
     settings = folder.read_settings()
@@ -135,7 +140,7 @@ def _resumed(
                 f"the run was started {what} {was}, this one is {what} {now}: its result would not be the same",
                 hint=f"go on with --threads {was}" if what == "threads" else "go on all the same with --inexact",
             )
-    prepared = prepare(dataset, recipe.preprocess.build(PREPROCESS).fit, threads=threads, voice=voice)
+    prepared = prepare(dataset, recipe.preprocess.build(PREPROCESS).fit, threads=threads, voice=voice, parent=parent)
     if prepared.fingerprint != settings["fingerprint"]:
         raise DataError(
             f"the data is not what the run in {folder.path} was started with",
@@ -205,22 +210,18 @@ def _check_buildable(recipe: Recipe, classes: int) -> None:
 
 def _learner(recipe: Recipe, dataset: Dataset, prepared: Prepared, parent: Bundle | None) -> GradientLearner:
     task = TASKS[recipe.task](classes=dataset.classes, label_smoothing=recipe.label_smoothing)
-    initial = _inherited(recipe, parent) if parent is not None else None
+    initial = inherited_weights(recipe, parent, dataset.classes) if parent is not None else None
     return LEARNERS[recipe.learner](recipe, task, prepared.train, prepared.validation, initial=initial)
 
 
-def _inherited(recipe: Recipe, parent: Bundle) -> dict[str, Tensor]:
-    """The parent's weights where they fit; a layer of another shape (other classes) starts afresh."""
-    reseed(recipe.seed, "model", 0)
-    fresh: Mapping[str, Tensor] = build_model(recipe.model).state_dict()
-    return {
-        name: parent.weights[name] if name in parent.weights and parent.weights[name].shape == value.shape else value
-        for name, value in fresh.items()
-    }
-
-
 def _finished(
-    folder: RunFolder, dataset: Dataset, recipe: Recipe, prepared: Prepared, learner: GradientLearner, state: State
+    folder: RunFolder,
+    dataset: Dataset,
+    recipe: Recipe,
+    prepared: Prepared,
+    learner: GradientLearner,
+    state: State,
+    parent: Bundle | None,
 ) -> Bundle:
     """Calibrate on validation, judge there, and write the bundle."""
     weights = {name: value.detach().contiguous().clone() for name, value in state.weights().items()}
@@ -255,8 +256,9 @@ def _finished(
         versions={"visto": version("visto"), "torch": torch.__version__, "python": platform.python_version()},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    seen = {"train": prepared.train.digests, "validation": prepared.validation.digests}
-    write_bundle(folder.bundle, manifest, weights, seen)
+    write_bundle(
+        folder.bundle, manifest, weights, seen_with_parent(prepared.train.digests, prepared.validation.digests, parent)
+    )
     return read_bundle(folder.bundle)
 
 
