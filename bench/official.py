@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -79,9 +80,14 @@ def main() -> None:
             f"{found['seconds']:.0f} s from process start to bundle (allowed {found['allowed']:.0f})",
             flush=True,
         )
-    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
-    document = {"date": datetime.now(UTC).date().isoformat(), **machine, "rows": list(results.values())}
-    kept.write_text(json.dumps(document, indent=2) + "\n")
+        document = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "versions": {name: version(name) for name in ("visto", "torch", "numpy")},
+            "rows": list(results.values()),
+        }
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":
