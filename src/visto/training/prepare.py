@@ -38,7 +38,8 @@ def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: B
     if parent is not None:
         known = seen_before(pixels.digests, parent.seen["train"]).tolist()
         old = {i.id for i, k in zip(pixels.items, known, strict=True) if k and i.split == "validation"} - drop
-        doubles += [Entry(id=name, status="rejected", reason="the parent model was trained on it") for name in sorted(old)]
+        reason = "the parent model was trained on it"
+        doubles += [Entry(id=name, status="rejected", reason=reason) for name in sorted(old)]
         drop |= old
     keep = torch.tensor([item.id not in drop for item in pixels.items])
     parts = {
