@@ -162,7 +162,8 @@ def evaluate(
 ) -> Evaluation:
     """Judge the model on images that it has not seen. Raises ModelError, DataError."""
     model = model if isinstance(model, Model) else load(model)
-    dataset = data if isinstance(data, Dataset) else read(data)
+    seed = model.bundle.manifest.data.get("split_seed", 0)
+    dataset = data if isinstance(data, Dataset) else read(data, split_seed=seed)
     if threads:
         torch.set_num_threads(threads)
     return _evaluate(

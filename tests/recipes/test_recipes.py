@@ -15,7 +15,7 @@ from visto.types import Size
 
 
 def facts(height: int, width: int, *, uniform: bool = True, channels: int = 3) -> Facts:
-    return Facts(images=100, typical=Size(height=height, width=width), uniform=uniform, channels=channels)
+    return Facts(typical=Size(height=height, width=width), uniform=uniform, channels=channels)
 
 
 def test_small_images_keep_their_size() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from visto.errors import DataError
-from visto.tasks.classification import Classification, fit_temperature
+from visto.tasks.classification import Classification, conformal_quantiles, fit_temperature
 from visto.types import Answer, Batch, Label
 
 
@@ -82,3 +82,16 @@ def test_the_drawing_is_a_png_with_room_for_words() -> None:
     picture = Image.open(io.BytesIO(task.draw(torch.zeros(1, 8, 8, dtype=torch.uint8), answer(0.6, 0.4))))
     assert picture.format == "PNG"
     assert picture.height > picture.width >= 224
+
+
+def test_perfect_validation_does_not_drive_scores_to_one() -> None:
+    logits = torch.tensor([[0.35, -0.35], [-0.35, 0.35]]).repeat(12, 1)
+    temperature = fit_temperature(logits, torch.tensor([0, 1]).repeat(12))
+    assert 0.9 < float((torch.tensor([0.35, -0.35]) / temperature).softmax(0)[0]) < 0.995
+
+
+def test_too_few_images_rule_no_class_out() -> None:
+    quantiles = conformal_quantiles(torch.rand(15))
+    assert quantiles[95] == quantiles[100] == 1.0
+    assert quantiles[50] < 1.0
+    assert quantiles == sorted(quantiles)

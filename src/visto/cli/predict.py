@@ -52,7 +52,9 @@ def command(
         voice.say(f"{entry.id} passed over: {entry.reason}")
     if not images:
         raise DataError(f"no images in {source}", expected="an image, or a folder with images at any depth")
-    for found in predict(recogniser, images, threshold=threshold, confidence=confidence, threads=threads or 2):
+    for found in predict(
+        recogniser, images, threshold=threshold, confidence=confidence, threads=torch.get_num_threads()
+    ):
         if isinstance(found, Failed):
             bad += 1
             _report(found.id, found.error.message, as_json=as_json)

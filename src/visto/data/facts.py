@@ -20,7 +20,6 @@ class Facts:
     ``channels`` is 1 where every image looked at was grey (three equal channels are grey too), else 3.
     """
 
-    images: int
     typical: Size
     uniform: bool
     channels: int
@@ -28,11 +27,11 @@ class Facts:
 
 def look_at(items: Sequence[Item]) -> Facts:
     """Decode up to 64 images, evenly spread, and say what they are like. Raises DataError where none can be read."""
-    stride = max(1, len(items) // _LOOKED_AT)
+    looks = min(_LOOKED_AT, len(items))
     sizes: list[Size] = []
     colour = False
     why: DataError | None = None
-    for item in items[::stride][:_LOOKED_AT]:
+    for item in (items[k * len(items) // looks] for k in range(looks)):
         try:
             size, colourful = _size_and_colour(item)
         except DataError as error:
@@ -46,7 +45,7 @@ def look_at(items: Sequence[Item]) -> Facts:
             hint="look at the files: are they images, and are you allowed to read them?",
         )
     typical = Size(height=round(median(s.height for s in sizes)), width=round(median(s.width for s in sizes)))
-    return Facts(images=len(items), typical=typical, uniform=len(set(sizes)) == 1, channels=3 if colour else 1)
+    return Facts(typical=typical, uniform=len(set(sizes)) == 1, channels=3 if colour else 1)
 
 
 def _size_and_colour(item: Item) -> tuple[Size, bool]:

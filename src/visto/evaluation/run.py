@@ -16,7 +16,7 @@ from visto.evaluation.judge import judge
 from visto.prediction import Recogniser
 from visto.types import Answer, Figure, Split, Task, Voice
 
-_BATCH = 256
+_BATCH_PIXELS = 256 * 64 * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,8 @@ def evaluate(
             hint="give other data, or judge on seen images knowingly with --split",
         )
     answers: list[Answer[Any]] = []
-    batches = torch.split(judged, _BATCH)
+    height, width = pixels.storage.shape[2:]
+    batches = torch.split(judged, max(1, min(256, _BATCH_PIXELS // (height * width))))
     for rows in voice.progress(batches, total=len(batches), words="judging"):
         answers += recogniser.answers(gather(pixels, rows))
     chosen = [pixels.items[k] for k in judged.tolist()]
@@ -94,7 +95,9 @@ def evaluate(
 def choose(dataset: Dataset, split: Split | None) -> tuple[str, Sequence[Item]]:
     """The name of what is judged, and its items. Raises DataError where the asked split is not there."""
     if split:
-        items = [item for item in dataset.items if item.split == split]
+        # where the reader has made the declared validation part the test, its name still means it
+        meant = "test" if split == "validation" and dataset.declared & {"validation", "test"} == {split} else split
+        items = [item for item in dataset.items if item.split == meant]
         if not items:
             raise DataError(f"{dataset.name} has no images in {split}", hint="leave --split out, or name another one")
         return split, items

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from visto.data.augment import augment, mixup
 from visto.data.cache import Pixels
 from visto.data.loader import Order, gather, in_order
-from visto.errors import DataError, UsageError
+from visto.errors import DataError, ResourceError, UsageError
 from visto.learn.budget import seconds_a_step
 from visto.learn.fit import Step
 from visto.learn.optimiser import OPTIMISERS, set_rate
@@ -27,7 +27,7 @@ from visto.models import build_model
 from visto.preprocess import PREPROCESS
 from visto.types import Batch, Task
 
-_EVALUATION_BATCH = 512
+_EVALUATION_PIXELS = 512 * 48 * 48  # a batch, so that large images do not fill the memory
 
 
 class GradientLearner:
@@ -83,7 +83,12 @@ class GradientLearner:
             trial = self._copy(state)
             cost = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
             cost += seconds_a_step(lambda _: self._look(trial), 0.0) / self.order.steps_per_epoch
-            state.total_steps = max(1, int(0.9 * (recipe.budget - clock()) / cost))
+            state.total_steps = int(0.9 * (recipe.budget - clock()) / cost)
+            if state.total_steps < 1:
+                raise ResourceError(
+                    f"the budget of {recipe.budget:g} s is spent before the first step, {clock():.0f} s on reading",
+                    hint="give it more time; what was read is in the cache",
+                )
             state.decisions |= {"seconds_per_step": round(cost, 5), "total_steps": state.total_steps}
         return state
 
@@ -150,7 +155,8 @@ class GradientLearner:
         model = state.model.eval()
         out = []
         with torch.no_grad(), autocast(precision):
-            for _, images in in_order(pixels, _EVALUATION_BATCH):
+            height, width = pixels.storage.shape[2:]
+            for _, images in in_order(pixels, max(1, min(512, _EVALUATION_PIXELS // (height * width)))):
                 ready = self.normalise(images).contiguous(memory_format=torch.channels_last)
                 out.append(functional_call(model, dict(weights), (ready,))["logits"].float())
         return torch.cat(out)

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from importlib.metadata import version
 
 import torch
 from torch import Tensor, nn
@@ -68,5 +69,14 @@ def autocast(precision: str) -> contextlib.AbstractContextManager[object]:
 
 
 def processor() -> str:
-    """What a run's arithmetic depends on beside its thread count: torch and the CPU capability it uses."""
-    return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+    """What a run's pixels and arithmetic depend on beside its thread count: libraries, and what the processor can."""
+    fast = [
+        name
+        for name, has in (
+            ("AVX512-BF16", torch.cpu._is_avx512_bf16_supported()),
+            ("AMX", torch.cpu._is_amx_tile_supported()),
+        )
+        if has
+    ]
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "pillow", "simplejpeg"))
+    return ", ".join((libraries, torch.backends.cpu.get_cpu_capability(), *fast))

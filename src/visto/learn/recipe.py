@@ -53,7 +53,7 @@ class Recipe:
         _within("l1", self.l1, 0, 100)
         _within("ema", self.ema, 0, 0.99999)
         _within("label smoothing", self.label_smoothing, 0, 0.9)
-        _within("mixup", self.mixup, 0, 10)
+        _within("mixup", self.mixup, 0, 2)
         _within("patience", self.patience, 0, 100_000)
         _within("seed", self.seed, 0, 2**53)
         for kind, name, table in (

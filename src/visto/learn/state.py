@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -80,7 +81,7 @@ def load_state(path: Path, state: State) -> None:
     state.model.load_state_dict(group("model"))
     _copy_into(state.averaged, group("averaged"))
     restore_state(state.optimiser, group("optimiser"))
-    state.best = group("best")
+    state.best = {name: torch.empty_like(state.averaged[name]).copy_(v) for name, v in group("best").items()}
     for name in _PLAIN:
         setattr(state, name, plain[name])
 

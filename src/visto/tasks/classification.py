@@ -28,8 +28,8 @@ class Softmax(nn.Module):
 class Classification:
     """``classes`` names the K classes. ``temperature`` is fitted on validation images after training.
 
-    ``quantiles`` are the 0, 1, …, 100 % quantiles of (1 - score of the true class) on the validation images; they make
-    ``--confidence`` possible: split conformal prediction (Vovk et al. 2005; Sadinle et al. 2019). Empty: unknown.
+    ``quantiles`` are ``conformal_quantiles`` of the validation images; they make ``--confidence`` possible: split
+    conformal prediction (Vovk et al. 2005; Sadinle et al. 2019). Empty: unknown.
     """
 
     monitor: tuple[str, Literal["max", "min"]] = ("accuracy", "max")
@@ -97,11 +97,10 @@ class Classification:
         temperature = fit_temperature(logits, truth)
         scores = (logits / temperature).softmax(1)
         misfit = 1 - scores[torch.arange(len(truth)), truth]
-        quantiles = torch.quantile(misfit.double(), torch.linspace(0, 1, 101).double(), interpolation="higher")
         return Classification(
             classes=self.classes,
             temperature=temperature,
-            quantiles=[round(q, 7) for q in quantiles.tolist()],
+            quantiles=conformal_quantiles(misfit),
             label_smoothing=self.label_smoothing,
         )
 
@@ -164,18 +163,33 @@ def _rounded(table: Tensor) -> list[list[float | None]]:
     return [[None if value != value else round(value, 6) for value in row] for row in table.tolist()]
 
 
+def conformal_quantiles(misfit: Tensor) -> list[float]:
+    """For each confidence of 0, 1, …, 100 %, the misfit (1 - score of the true class) that a true class stays below.
+
+    Of N misfits it is the ⌈(N + 1) · confidence⌉-th smallest, which keeps the promise for the next image too; 1, which
+    rules no class out, where N is too small for such confidence.
+
+    >>> conformal_quantiles(torch.arange(1, 10) / 10)[::10][-3:]
+    [0.8, 0.9, 1.0]
+    """
+    ordered, n = misfit.double().sort().values.tolist(), len(misfit)
+    ranks = [max(1, -(-(n + 1) * percent // 100)) for percent in range(101)]
+    return [round(ordered[rank - 1], 7) if rank <= n else 1.0 for rank in ranks]
+
+
 def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     """The temperature in 0.05–20 with the least log-loss on logits N×K and class indices N, by golden-section search.
 
-    Log-loss is convex in 1 / temperature, so the search finds its only minimum. With under 20 images there is too
-    little to fit: 1.
+    Log-loss is convex in 1 / temperature, so the search finds its only minimum. Each label is smoothed by 1 / (N + 2),
+    as if one image more had been wrong: where all are right, the scores would otherwise be driven to 0 and 1. With
+    under 20 images there is too little to fit: 1.
     """
     if len(targets) < 20:
         return 1.0
     logits = logits.double()
 
     def cost(inverse: float) -> float:
-        return float(F.cross_entropy(logits * inverse, targets))
+        return float(F.cross_entropy(logits * inverse, targets, label_smoothing=1 / (len(targets) + 2)))
 
     low, high, ratio = 0.05, 20.0, (5**0.5 - 1) / 2
     for _ in range(60):

@@ -13,6 +13,8 @@ from visto.data.ledger import write as write_ledger
 from visto.errors import ModelError, ResourceError, UsageError
 from visto.files import as_resource_error, lock, write_bytes, write_json
 
+_SETTINGS = {"recipe", "request", "fingerprint", "order", "threads", "processor"}
+
 
 class RunFolder:
     """The folder of one run: ``run.json`` (what it was started with), ``state``, ``history.jsonl``, ``ledger.csv``."""
@@ -71,7 +73,7 @@ class RunFolder:
             content = json.loads(self._settings.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ModelError(f"{self._settings} cannot be read: {error}") from error
-        if not isinstance(content, dict) or not {"recipe", "request", "fingerprint"} <= content.keys():
+        if not isinstance(content, dict) or not content.keys() >= _SETTINGS:
             raise ModelError(f"{self._settings} is not what a run writes", hint=f"remove {self.path} to start anew")
         return content
 

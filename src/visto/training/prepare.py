@@ -19,12 +19,13 @@ from visto.types import Split, Voice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """``fingerprint`` names the content: which pixels, which labels, which split."""
+    """``fingerprint`` names the content: which pixels, which labels, which split. ``order`` names it in its order."""
 
     train: Pixels
     validation: Pixels
     ledger: tuple[Entry, ...]
     fingerprint: str
+    order: str
 
 
 def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: Bundle | None = None) -> Prepared:
@@ -51,7 +52,8 @@ def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: B
         train=parts["train"],
         validation=parts["validation"],
         ledger=merge((*dataset.ledger, *pixels.entries, *doubles)),
-        fingerprint=_fingerprint(pixels, dataset.classes),
+        fingerprint=_hashed(sorted(_lines(pixels, dataset.classes))),
+        order=_hashed(_lines(pixels, dataset.classes)),
     )
 
 
@@ -110,7 +112,7 @@ def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: P
     if not validation.items:
         raise DataError(
             f"{len(train.items)} images are too few to hold some out and know how good the model is",
-            expected="at least 2 images in some class, better 20 in each",
+            expected="at least 3 images in some class, better 20 in each",
         )
 
 
@@ -162,9 +164,12 @@ def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[s
     return entries, drop
 
 
-def _fingerprint(pixels: Pixels, classes: Sequence[str]) -> str:
-    lines = sorted(
+def _lines(pixels: Pixels, classes: Sequence[str]) -> list[str]:
+    return [
         f"{item.split}/{bytes(digest).hex()}/{classes[item.target.index] if item.target else ''}"
         for item, digest in zip(pixels.items, pixels.digests.numpy(), strict=True)
-    )
+    ]
+
+
+def _hashed(lines: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -114,6 +114,7 @@ def _started(
             "recipe": recipe.to_json(),
             "request": request.given(),
             "fingerprint": prepared.fingerprint,
+            "order": prepared.order,
             "threads": threads,
             "processor": processor(),
         }
@@ -146,6 +147,12 @@ def _resumed(
             f"the data is not what the run in {folder.path} was started with",
             expected="the same images, labels and splits",
             hint=f"put them back, or remove {folder.path} and start anew",
+        )
+    if prepared.order != settings["order"] and not inexact:
+        raise DataError(
+            f"the data stands in another order than when the run in {folder.path} was started",
+            expected="the same order, which decides what each step sees",
+            hint="put it back (file names, rows of the list), or go on all the same with --inexact",
         )
     return recipe, prepared
 
