@@ -33,9 +33,8 @@ def cnn(
     """A convolution of ``width`` channels, then ``depth`` blocks of two: the first halves the sides by max-pooling and,
     from the second block on, doubles the channels. What is strongest anywhere goes to the dense layer.
 
-    Widths that are multiples of 16 suit bf16 best: 12 costs twice as much as 16. A side is no longer halved once it
-    is down to 3 pixels; of images over 48 pixels the first convolution takes every second, fourth, … pixel. Raises
-    UsageError for an even ``kernel_size``, or a ``depth`` or ``width`` out of range.
+    A side is no longer halved once it is down to 3 pixels; of images over 48 pixels the first convolution takes every
+    second, fourth, … pixel. Raises UsageError for an even ``kernel_size``, or a ``depth`` or ``width`` out of range.
     """
     if kernel_size % 2 == 0 or kernel_size < 1:
         raise UsageError(f"a kernel size of {kernel_size}", expected="an odd number: 1, 3, 5, 7")
