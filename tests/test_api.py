@@ -48,10 +48,10 @@ def test_fine_tuning_matches_classes_by_name_and_remembers_what_the_parent_saw(
 ) -> None:
     digits = visto.read("digits")
     odd = replace(
-        digits.keep(lambda item: item.target is not None and item.target.index % 2 == 1),
+        digits.keep(lambda item: item.target is not None and item.target.classes[0] % 2 == 1),
         classes=tuple("97531"),
     )
-    items = tuple(replace(i, target=Label(index=(9 - i.target.index) // 2)) for i in odd.items if i.target)
+    items = tuple(replace(i, target=Label(index=(9 - i.target.classes[0]) // 2)) for i in odd.items if i.target)
     tuned = visto.train(replace(odd, items=items), tmp_path / "o.visto", start_from=model, epochs=0.1, lr=1e-9)
     # hardly a step was taken, so what is known of the five classes came by name, in another order
     assert tuned.bundle.manifest.metrics["accuracy"].value > 0.9
@@ -65,7 +65,7 @@ def test_predict_takes_a_path_or_bytes(model: visto.Model, tmp_path: Path) -> No
     import numpy as np
     from PIL import Image
 
-    item = next(i for i in visto.read("digits").test.items if i.target and i.target.index == 0)
+    item = next(i for i in visto.read("digits").test.items if i.target and i.target.classes == (0,))
     pixels = np.squeeze(item.source.pixels)  # type: ignore[union-attr]
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")

@@ -95,7 +95,8 @@ def check_dataset(dataset: Dataset) -> None:
     _require(dataset.format in FORMATS, f"format {dataset.format!r} is not in the table")
     _require(len(set(dataset.classes)) == len(dataset.classes), "two classes have one name")
     for item in dataset.items:
-        _require(item.target is not None and item.target.index < len(dataset.classes), f"{item.id} has no known class")
+        known = item.target is not None and max(item.target.classes, default=0) < len(dataset.classes)
+        _require(known, f"{item.id} has no known class")
         _require(item.split is not None, f"{item.id} is in no split")
     for entry in dataset.ledger:
         _require(entry.status == "kept" or bool(entry.reason), f"{entry.id} is {entry.status} without a reason")

@@ -56,6 +56,28 @@ class Label:
         if self.index < 0:
             raise ValueError(f"class index {self.index}, expected 0 or more")
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        return (self.index,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Any number of classes out of K, none too: their indices, ascending, and (for answers) K scores in 0–1.
+
+    The scores are independent of each other: they need not sum to 1.
+    """
+
+    classes: tuple[int, ...]
+    scores: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if list(self.classes) != sorted(set(self.classes)) or (self.classes and self.classes[0] < 0):
+            raise ValueError(f"class indices {self.classes}, expected distinct ones from 0, ascending")
+
+
+Target = Label | Labels
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample(Generic[X, T]):
@@ -168,6 +190,9 @@ class Task(Protocol[T, C]):
     def loss(self, model: nn.Module, batch: Batch[C]) -> Loss:
         """Takes the model, so that mixup, denoising or distillation need no flag in its forward."""
 
+    def look(self, tensors: Mapping[str, Tensor], targets: C) -> Mapping[str, float]:
+        """A quick look at held-out images while training: ``loss`` and the monitored figure."""
+
     def answers(self, tensors: Mapping[str, Tensor], views: Sequence[View]) -> Sequence[Answer[T]]:
         """The head's tensors, packed."""
 
@@ -182,9 +207,6 @@ class Task(Protocol[T, C]):
 
     def doubt(self, answer: Answer[T], *, threshold: float, confidence: float | None) -> Answer[T]:
         """The answer, abstaining where its score or its certainty is below what was asked."""
-
-    def classes_of(self, target: T) -> Sequence[int]:
-        """The class indices in a target."""
 
     def relabel(self, target: T, places: Mapping[int, int]) -> T:
         """The target with other class indices."""

@@ -25,7 +25,7 @@ def pixels(item: Item) -> NDArray[np.uint8]:
 
 
 def labels(data: Dataset) -> list[str]:
-    return [data.classes[item.target.index] for item in data.items if item.target is not None]
+    return [data.classes[item.target.classes[0]] for item in data.items if item.target is not None]
 
 
 def idx(array: NDArray[np.uint8]) -> bytes:

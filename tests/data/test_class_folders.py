@@ -29,7 +29,7 @@ def test_flat(tmp_path: Path) -> None:
     touch(tmp_path, "10/a.png", "2/b.JPG", "2/deep/er/c.webp", "1/d.tif")
     data = read_class_folders(tmp_path)
     assert data.classes == ("1", "2", "10")
-    found = [(item.id, item.target.index if item.target else None, item.split) for item in data.items]
+    found = [(item.id, item.target.classes[0] if item.target else None, item.split) for item in data.items]
     assert found == [("1/d.tif", 0, None), ("2/b.JPG", 1, None), ("2/deep/er/c.webp", 1, None), ("10/a.png", 2, None)]
     assert data.declared == frozenset() and data.ledger == () and data.format == "class-folders"
     assert data.items[0].source == tmp_path / "1/d.tif"

@@ -31,7 +31,7 @@ def items(
 def table(data: Dataset) -> Counter[tuple[int, Split]]:
     """Images by class and split."""
     assert all(item.split in SPLITS for item in data.items)
-    return Counter((item.target.index, item.split) for item in data.items if item.target and item.split)
+    return Counter((item.target.classes[0], item.split) for item in data.items if item.target and item.split)
 
 
 def by_id(data: Dataset) -> dict[str, Split | None]:

@@ -9,7 +9,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -74,6 +74,17 @@ class Pixels:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+def take(pixels: Pixels, index: Tensor) -> Pixels:
+    """Some of the items, by their place."""
+    return replace(
+        pixels,
+        rows=pixels.rows[index],
+        items=tuple(pixels.items[k] for k in index.tolist()),
+        digests=pixels.digests[index],
+        sizes=pixels.sizes[index],
+    )
 
 
 def materialise(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visto.data.ledger import Entry
-from visto.types import Label, Split
+from visto.types import Split, Target
 
 DIGEST_BYTES = 16
 
@@ -45,7 +45,7 @@ class Item:
 
     id: str
     source: Source
-    target: Label | None = None
+    target: Target | None = None
     split: Split | None = None
     group: str | None = None
 
@@ -89,6 +89,6 @@ class Dataset:
         """Images of each class, in the order of ``classes``."""
         found = [0] * len(self.classes)
         for item in self.items if items is None else items:
-            if item.target is not None:
-                found[item.target.index] += 1
+            for index in item.target.classes if item.target is not None else ():
+                found[index] += 1
         return found

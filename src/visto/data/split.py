@@ -79,7 +79,7 @@ def _order(seed: int, *names: str) -> bytes:
 
 
 def _class_of(item: Item) -> int:
-    return item.target.index if item.target is not None else -1
+    return item.target.classes[0] if item.target is not None and item.target.classes else -1
 
 
 def _by_items(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[str, Split]:

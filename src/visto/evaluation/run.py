@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from visto.bundle import seen_before
-from visto.data.cache import materialise
+from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry, counts
 from visto.data.loader import gather
@@ -24,7 +24,8 @@ class Evaluation:
     """``n`` images judged, ``seen`` of them also made the model (0 unless a split was asked for by name).
 
     ``left_out`` counts images not judged because the model had seen them. ``details`` is what the task adds to its
-    figures (for classification the confusion matrix), as JSON values.
+    figures (for classification the confusion matrix), as JSON values. ``answers`` has one for each of the ``n`` images
+    in ``pixels``, whose items carry the targets.
     """
 
     task: str
@@ -36,6 +37,8 @@ class Evaluation:
     figures: Mapping[str, Figure]
     details: Mapping[str, Any]
     ledger: tuple[Entry, ...]
+    answers: Sequence[Answer[Any]]
+    pixels: Pixels
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -76,19 +79,43 @@ def evaluate(
     batches = torch.split(judged, max(1, min(256, _BATCH_PIXELS // (height * width))))
     for rows in voice.progress(batches, total=len(batches), words="judging"):
         answers += recogniser.answers(gather(pixels, rows))
-    chosen = [pixels.items[k] for k in judged.tolist()]
-    targets = [item.target for item in chosen if item.target is not None]
-    figures = judge(recogniser.task, answers, targets, [item.group for item in chosen])
-    return Evaluation(
-        task=task,
+    return judged_as(
+        recogniser.task,
+        answers,
+        take(pixels, judged),
+        name=task,
         split=named,
-        n=len(answers),
+        classes=recogniser.classes,
         seen=int(known.sum()) if split else 0,
         left_out=left_out,
-        classes=recogniser.classes,
-        figures=figures,
-        details=recogniser.task.details(answers, targets),
+    )
+
+
+def judged_as(
+    task: Task[Any, Any],
+    answers: Sequence[Answer[Any]],
+    pixels: Pixels,
+    *,
+    name: str,
+    split: str,
+    classes: tuple[str, ...],
+    seen: int = 0,
+    left_out: int = 0,
+) -> Evaluation:
+    """The evaluation of answers to the images of ``pixels``, whose items all carry a target."""
+    targets = [item.target for item in pixels.items]
+    return Evaluation(
+        task=name,
+        split=split,
+        n=len(answers),
+        seen=seen,
+        left_out=left_out,
+        classes=classes,
+        figures=judge(task, answers, targets, [item.group for item in pixels.items]),
+        details=task.details(answers, targets),
         ledger=pixels.entries,
+        answers=answers,
+        pixels=pixels,
     )
 
 
@@ -111,7 +138,7 @@ def choose(dataset: Dataset, split: Split | None) -> tuple[str, Sequence[Item]]:
 def relabel(items: Sequence[Item], task: Task[Any, Any], theirs: Sequence[str], ours: Sequence[str]) -> list[Item]:
     """The labelled items, with the model's class indices for the data's. Raises DataError for a class it lacks."""
     labelled = [item for item in items if item.target is not None]
-    used = sorted({k for item in labelled for k in task.classes_of(item.target)})
+    used = sorted({k for item in labelled if item.target is not None for k in item.target.classes})
     unknown = [theirs[k] for k in used if theirs[k] not in ours]
     if unknown:
         raise DataError(

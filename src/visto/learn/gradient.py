@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from visto.data.augment import augment, mixup
@@ -163,11 +163,8 @@ class GradientLearner:
 
     def _look(self, state: State) -> dict[str, float]:
         logits = self.scores(state, state.averaged, self.validation, exact=False)
-        truth = self.validation_targets.argmax(1)
-        return {
-            "validation_loss": float(nn.functional.cross_entropy(logits, truth)),
-            "validation_accuracy": float((logits.argmax(1) == truth).float().mean()),
-        }
+        found = self.task.look({"logits": logits}, self.validation_targets)
+        return {f"validation_{name}": value for name, value in found.items()}
 
     def _mark_best(self, state: State) -> None:
         patience = self.recipe.patience

@@ -63,6 +63,14 @@ class Classification:
         total = each.mean()
         return Loss(total=total, parts={"cross_entropy": total.detach()}, each=each.detach())
 
+    def look(self, tensors: Mapping[str, Tensor], targets: Tensor) -> Mapping[str, float]:
+        """Plain cross-entropy and accuracy, from logits N×K and soft labels N×K."""
+        logits, truth = tensors["logits"], targets.argmax(1)
+        return {
+            "loss": float(F.cross_entropy(logits, truth)),
+            "accuracy": float((logits.argmax(1) == truth).float().mean()),
+        }
+
     def answers(self, tensors: Mapping[str, Tensor], views: Sequence[View]) -> Sequence[Answer[Label]]:
         """The best class of each image, with the scores of all."""
         scores = tensors["scores"]
@@ -123,9 +131,6 @@ class Classification:
         if answer.value.scores is not None and float(answer.value.scores.max()) < threshold:
             return replace(answer, abstain=f"best score below {threshold:g}")
         return answer
-
-    def classes_of(self, target: Label) -> Sequence[int]:
-        return (target.index,)
 
     def relabel(self, target: Label, places: Mapping[int, int]) -> Label:
         return Label(index=places[target.index])

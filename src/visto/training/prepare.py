@@ -3,18 +3,17 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from visto.bundle import Bundle, seen_before
-from visto.data.cache import Fit, Pixels, materialise
+from visto.data.cache import Fit, Pixels, materialise, take
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry, merge
 from visto.errors import DataError
-from visto.types import Split, Voice
+from visto.types import Split, Target, Voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +53,6 @@ def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: B
         ledger=merge((*dataset.ledger, *pixels.entries, *doubles)),
         fingerprint=_hashed(sorted(_lines(pixels, dataset.classes))),
         order=_hashed(_lines(pixels, dataset.classes)),
-    )
-
-
-def take(pixels: Pixels, index: Tensor) -> Pixels:
-    """Some of the items, by their place."""
-    return replace(
-        pixels,
-        rows=pixels.rows[index],
-        items=tuple(pixels.items[k] for k in index.tolist()),
-        digests=pixels.digests[index],
-        sizes=pixels.sizes[index],
     )
 
 
@@ -153,7 +141,7 @@ def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[s
         for item in others:
             reason = f"same content as {'an image of ' + str(first.split) if first.split != item.split else 'another'}"
             if item.target != first.target and item.target and first.target:
-                reason += f", with another label ({classes[item.target.index]}, not {classes[first.target.index]})"
+                reason += f", with another label ({_named(item.target, classes)}, not {_named(first.target, classes)})"
             if item.split == "validation" and first.split == "train":
                 drop.add(item.id)
                 entries.append(Entry(id=item.id, status="rejected", reason=reason))
@@ -166,9 +154,13 @@ def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[s
 
 def _lines(pixels: Pixels, classes: Sequence[str]) -> list[str]:
     return [
-        f"{item.split}/{bytes(digest).hex()}/{classes[item.target.index] if item.target else ''}"
+        f"{item.split}/{bytes(digest).hex()}/{_named(item.target, classes) if item.target else ''}"
         for item, digest in zip(pixels.items, pixels.digests.numpy(), strict=True)
     ]
+
+
+def _named(target: Target, classes: Sequence[str]) -> str:
+    return "|".join(classes[k] for k in target.classes)
 
 
 def _hashed(lines: Sequence[str]) -> str:
