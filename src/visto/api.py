@@ -19,18 +19,22 @@ from visto.bundle import Bundle, read_bundle
 from visto.data import read
 from visto.data.content import read_content
 from visto.data.dataset import Dataset
-from visto.errors import UsageError
-from visto.evaluation import Evaluation
+from visto.errors import UsageError, VistoError
+from visto.evaluation import Comparison, Evaluation
+from visto.evaluation import compare as _compare
 from visto.evaluation import evaluate as _evaluate
 from visto.files import new_folder
 from visto.prediction import Predicted, TorchRecogniser
 from visto.prediction import predict as _predict
 from visto.quantities import seconds
 from visto.recipes import Request
+from visto.report import read_run, report_path
+from visto.report import write_report as _write_report
+from visto.training import RunFolder
 from visto.training import train as _train
-from visto.types import Answer, Silent, Split, Voice
+from visto.types import SPLITS, Answer, Silent, Split, Voice
 
-__all__ = ["Model", "evaluate", "load", "read", "train"]
+__all__ = ["Model", "compare", "evaluate", "load", "read", "train", "write_report"]
 
 
 class Model:
@@ -97,15 +101,26 @@ def train(
     augmentation: Sequence[str] | None = None,
     patience: int | None = None,
     precision: str | None = None,
+    prepare: Sequence[str] | None = None,
+    scratch: bool = False,
+    download: bool = False,
+    unfreeze: int | None = None,
+    views: int | None = None,
+    lr_decay: float | None = None,
+    balance: str | None = None,
+    repeats: int | None = None,
     seed: int | None = None,
     split_seed: int | None = None,
     resume: bool = False,
     inexact: bool = False,
+    samples: bool = True,
     threads: int = 0,
     voice: Voice | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Model:
     """Train on ``data`` and give the model; its bundle is written to ``out`` (a temporary folder where None).
+
+    A report on the validation images is written to ``report.html`` in ``X.run``; ``samples`` puts pictures into it.
 
     ``budget`` is seconds or words such as "10m"; ``lr`` may be "auto" (a range test). The rest is as in
     ``visto train --help``; None takes what suits the data. Raises UsageError, DataError, ModelError, ResourceError.
@@ -131,6 +146,14 @@ def train(
         augmentation=tuple(augmentation) if augmentation is not None else None,
         patience=patience,
         precision=precision,
+        prepare=tuple(prepare) if prepare is not None else None,
+        scratch=scratch or None,
+        download=download or None,
+        unfreeze=unfreeze,
+        views=views,
+        lr_decay=lr_decay,
+        balance=balance,
+        repeats=repeats,
         seed=seed,
         split_seed=split_seed,
     )
@@ -149,6 +172,12 @@ def train(
     )
     result = Model(trained.bundle)
     result._temporary = temporary
+    if trained.judged is not None and out is not None:
+        page = RunFolder(path).path / "report.html"
+        try:
+            write_report(result, trained.judged, page, data=dataset, samples=samples)
+        except VistoError as error:  # the bundle stands all the same
+            (voice or Silent()).say(f"no report was written: {error.message}")
     return result
 
 
@@ -173,6 +202,68 @@ def evaluate(
         split=split,
         threads=torch.get_num_threads(),
         voice=voice or Silent(),
+    )
+
+
+def compare(
+    a: Model | str | Path,
+    b: Model | str | Path,
+    data: Dataset | str | Path,
+    split: Split | None = None,
+    *,
+    threads: int = 0,
+    voice: Voice | None = None,
+) -> Comparison:
+    """Judge two models on the same images, which neither has seen, and say whether B is better than A.
+
+    ``difference`` of the result is B minus A, figure by figure, each with its 95 % interval; ``verdict`` says it in
+    words. ``split`` judges that split even on seen images. Flat data is split as it was for A. Raises UsageError
+    where the two have not the same task and classes, ModelError, DataError.
+    """
+    first, second = (model if isinstance(model, Model) else load(model) for model in (a, b))
+    seed = first.bundle.manifest.data.get("split_seed", 0)
+    dataset = data if isinstance(data, Dataset) else read(data, split_seed=seed)
+    if threads:
+        torch.set_num_threads(threads)
+    return _compare(
+        first.recogniser,
+        second.recogniser,
+        dataset,
+        tasks=(first.bundle.manifest.task, second.bundle.manifest.task),
+        split=split,
+        threads=torch.get_num_threads(),
+        voice=voice or Silent(),
+    )
+
+
+def write_report(
+    model: Model | str | Path,
+    evaluation: Evaluation,
+    out: str | Path | None = None,
+    *,
+    data: Dataset | None = None,
+    samples: bool = True,
+) -> Path:
+    """Write one HTML file on the model, as ``evaluation`` judged it, and give its path (``X.report.html`` where None).
+
+    History and ledger are read from ``X.run``, where it lies beside the bundle. ``data`` is what the model was
+    trained from, to count its images by class and split. Without ``samples`` the file holds no image. Raises
+    UsageError, ModelError, ResourceError.
+    """
+    model = model if isinstance(model, Model) else load(model)
+    path = report_path(model.path, out)
+    run = read_run(model.path)
+    parts = {split: [i for i in data.items if i.split == split] for split in SPLITS} if data is not None else {}
+    counts = {split: dict(zip(data.classes, data.counts(part), strict=True)) for split, part in parts.items() if data}
+    return _write_report(
+        path,
+        bundle=model.bundle,
+        evaluation=evaluation,
+        history=run.history,
+        ledger=run.ledger,
+        samples=samples,
+        learning_curve=run.learning_curve,
+        listed={split: per for split, per in counts.items() if any(per.values())},
     )
 
 

@@ -12,13 +12,28 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from visto.errors import ResourceError, UsageError
 
+_NOTE_EVERY = 2.0  # seconds: what a kill costs a growing file
+CACHE_HINT = "name a writable folder with some room in VISTO_CACHE, or make room with visto cache --clear"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def cache_folder() -> Path:
+    """``$VISTO_CACHE``, else ``$XDG_CACHE_HOME/visto``, else ``~/.cache/visto``. Raises ResourceError without home."""
+    if place := os.environ.get("VISTO_CACHE"):
+        return Path(place)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "visto"
+    try:
+        return Path.home() / ".cache" / "visto"
+    except RuntimeError as error:
+        raise ResourceError("no home folder for the cache of decoded images", hint=CACHE_HINT) from error
 
 
 def as_resource_error(error: OSError, path: Path) -> ResourceError:
@@ -113,3 +128,58 @@ def lock(path: Path, *, busy: str) -> Iterator[None]:
         except OSError as error:
             raise ResourceError(busy, hint="wait for it to end, or choose another name with -o") from error
         yield
+
+
+class Growing:
+    """A file that grows block by block, and is found again after a kill with all blocks that were whole.
+
+    ``key`` says what the content depends on; a file of another key is begun anew. ``blocks`` counts what is there.
+    Raises ResourceError where it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, key: str) -> None:
+        self.path = path
+        self._journal = path.with_name(f"{path.name}.json")
+        self._key = hashlib.sha256(key.encode()).hexdigest()
+        self.blocks, self._bytes = self._found()
+        self._noted = time.monotonic()
+        try:
+            with path.open("ab") as file:
+                file.truncate(self._bytes)
+        except OSError as error:
+            raise as_resource_error(error, path) from error
+
+    def _found(self) -> tuple[int, int]:
+        try:
+            known = json.loads(self._journal.read_text(encoding="utf-8"))
+            whole = known["key"] == self._key and self.path.stat().st_size >= known["bytes"]
+            return (int(known["blocks"]), int(known["bytes"])) if whole else (0, 0)
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0, 0
+
+    def append(self, content: bytes) -> None:
+        """Add one block. It is sure to be found again once ``note`` was called, which happens every few seconds."""
+        try:
+            with self.path.open("ab") as file:
+                file.write(content)
+        except OSError as error:
+            raise as_resource_error(error, self.path) from error
+        self.blocks, self._bytes = self.blocks + 1, self._bytes + len(content)
+        if time.monotonic() - self._noted > _NOTE_EVERY:
+            self.note()
+
+    def note(self) -> None:
+        """Bring all blocks to the disk, then say how many there are."""
+        try:
+            with self.path.open("rb+") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise as_resource_error(error, self.path) from error
+        write_json(self._journal, {"key": self._key, "blocks": self.blocks, "bytes": self._bytes})
+        self._noted = time.monotonic()
+
+    def remove(self) -> None:
+        """Give the room back."""
+        for path in (self.path, self._journal):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)

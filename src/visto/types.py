@@ -91,12 +91,16 @@ class Sample(Generic[X, T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch(Generic[C]):
-    """What a model sees at once: named tensors (``images`` N×C×H×W), collated targets, and the rows they came from."""
+    """What a model sees at once: named tensors (``images`` N×C×H×W), collated targets, and the rows they came from.
+
+    ``weights`` (N floats, mean 1 over all images; None: all 1) is how much each image counts in the loss.
+    """
 
     inputs: Mapping[str, Tensor]
     targets: C | None
     rows: Tensor
     views: Sequence[View] = ()
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

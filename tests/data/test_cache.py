@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from visto import files
 from visto.data import cache as cache_module
-from visto.data import store
 from visto.data.cache import Pixels, materialise
 from visto.data.dataset import Item, PixelRow, content_digest
 from visto.data.decode import Decoded, decode
@@ -403,13 +403,13 @@ def test_summary_and_clearing(tmp_path: Path, cache: Path) -> None:
 
 
 def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert store.cache_folder() == Path(os.environ["VISTO_CACHE"])
+    assert files.cache_folder() == Path(os.environ["VISTO_CACHE"])
     monkeypatch.delenv("VISTO_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert store.cache_folder() == Path("/x/visto")
+    assert files.cache_folder() == Path("/x/visto")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/h")
-    assert store.cache_folder() == Path("/h/.cache/visto")
+    assert files.cache_folder() == Path("/h/.cache/visto")
 
 
 def test_pixels_may_be_used_after_the_files_are_gone(tmp_path: Path) -> None:

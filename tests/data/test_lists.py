@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from visto.data.dataset import Dataset
 from visto.data.lists import read_list
 from visto.errors import DataError
+from visto.types import Label, Labels
 
 
 def folder(root: Path, *names: str) -> Path:
@@ -92,7 +94,13 @@ def test_bad_rows_are_rejected_one_by_one(tmp_path: Path) -> None:
         ("l.jsonl", "[1]", "no object"),
         ("l.jsonl", "{", "line 1 .* not JSON"),
         ("l.jsonl", "[" * 100_000, "not JSON"),
-        ("l.jsonl", '{"path": "a.png", "label": ["x", "y"]}', "line 1"),
+        ("l.jsonl", '{"path": "a.png", "label": ["x", 1.5]}', "1.5 among the labels in line 1"),
+        ("l.jsonl", '{"path": "a.png", "label": ["x", null]}', "null among the labels in line 1"),
+        ("l.jsonl", '{"path": "a.png", "label": ["x", ["y"]]}', "among the labels in line 1"),
+        ("l.jsonl", '{"path": "a.png", "label": ["x", true]}', "true among the labels in line 1"),
+        ("l.jsonl", '{"path": "a.png", "label": {"x": 1}}', "line 1"),
+        ("l.jsonl", '{"path": ["a.png"], "label": "x"}', "line 1"),
+        ("l.csv", "path,label\na.png,|\nb.png,|\n", "names no class"),
     ],
 )
 def test_bad_lists(tmp_path: Path, name: str, text: str | bytes, words: str) -> None:
@@ -127,3 +135,98 @@ def test_paths_out_of_the_folder(tmp_path: Path) -> None:
     data = read_list(write(tmp_path / "lists", f"path,label\n../images/a.png,x\n{tmp_path}/images/a.png,y\nx\0y,z\n"))
     assert [i.id for i in data.items] == ["../images/a.png", f"{tmp_path}/images/a.png"]
     assert data.ledger[0].reason == "no such file"
+
+
+def several(root: Path, rows: list[str]) -> Dataset:
+    """A list of the rows' labels, for images a.png, b.png, …"""
+    names = [f"{chr(97 + k)}.png" for k in range(len(rows))]
+    folder(root, *names)
+    text = "".join(f"{name},{row}\n" for name, row in zip(names, rows, strict=True))
+    return read_list(write(root, "path,label\n" + text))
+
+
+def labels_of(data: Dataset) -> dict[str, set[str]]:
+    return {i.id: {data.classes[k] for k in i.target.classes} for i in data.items if isinstance(i.target, Labels)}
+
+
+def reasons(data: Dataset) -> dict[str, tuple[str, str]]:
+    return {e.id: (e.status, e.reason) for e in data.ledger}
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    data = several(tmp_path, ["sofa|cat", "cat", "|", "item 10|item 9"])
+    assert data.task == "multilabel" and data.classes == ("cat", "item 9", "item 10", "sofa") and not data.ledger
+    assert labels_of(data) == {
+        "a.png": {"cat", "sofa"},
+        "b.png": {"cat"},
+        "c.png": set(),
+        "d.png": {"item 9", "item 10"},
+    }
+    assert data.items[0].target == Labels(classes=(0, 3))
+    assert data.counts() == [2, 1, 1, 1]
+
+
+def test_slips_in_several_labels_are_mended_and_said(tmp_path: Path) -> None:
+    data = several(tmp_path, [" cat | sofa ", "a||b", "a|a", "a|", "||", " | "])
+    assert list(labels_of(data).values()) == [{"cat", "sofa"}, {"a", "b"}, {"a"}, {"a"}, set(), set()]
+    assert reasons(data) == {
+        "a.png": ("repaired", "spaces around the label removed"),
+        "b.png": ("repaired", "an empty label removed"),
+        "c.png": ("repaired", "a repeated label removed"),
+        "d.png": ("repaired", "an empty label removed"),
+        "e.png": ("repaired", "an empty label removed"),
+    }
+
+
+def test_an_empty_cell_is_not_none_of_the_classes(tmp_path: Path) -> None:
+    data = several(tmp_path, ["a|b", "", "  "])
+    assert [i.id for i in data.items] == ["a.png"]
+    words = "no label (for an image with none of the classes, write |)"
+    assert reasons(data) == {
+        "labels.csv:3: b.png": ("rejected", words),
+        "labels.csv:4: c.png": ("rejected", words),
+    }
+
+
+def test_one_bar_makes_the_list_one_of_several_labels(tmp_path: Path) -> None:
+    single = several(tmp_path / "single", ["a", "b"])
+    assert single.task == "classification" and single.items[0].target == Label(index=0)
+    mixed = several(tmp_path / "mixed", ["a", "b", "|"])
+    assert mixed.task == "multilabel" and mixed.items[0].target == Labels(classes=(0,))
+
+
+def test_rows_of_one_image_agree_by_their_sets(tmp_path: Path) -> None:
+    folder(tmp_path, "a.png", "b.png")
+    data = read_list(write(tmp_path, "path,label\na.png,x|y\na.png,y|x\nb.png,x|y\nb.png,x\nb.png,|\n"))
+    words = "listed with different labels: x|y (line 4), x (line 5), none of the classes (line 6)"
+    assert labels_of(data) == {"a.png": {"x", "y"}}
+    assert reasons(data) == {
+        "labels.csv:3: a.png": ("rejected", "listed before, in line 2"),
+        "labels.csv:4: b.png": ("rejected", words),
+        "labels.csv:5: b.png": ("rejected", words),
+        "labels.csv:6: b.png": ("rejected", words),
+    }
+
+
+def test_several_labels_in_json(tmp_path: Path) -> None:
+    folder(tmp_path, "a.png", "b.png", "c.png", "d.png", "e.png", "f.png", "g.png")
+    cells: list[object] = [["sofa", " cat"], [3, "a|b"], [], [""], "x|cat", "sofa", None]
+    rows = [{"path": f"{chr(97 + k)}.png", "labels": cell} for k, cell in enumerate(cells)]
+    data = read_list(write(tmp_path, "\n".join(map(json.dumps, rows)), "l.jsonl"))
+    assert labels_of(data) == {
+        "a.png": {"cat", "sofa"},
+        "b.png": {"3", "a|b"},
+        "c.png": set(),
+        "e.png": {"cat", "x"},
+        "f.png": {"sofa"},
+    }
+    words = "no label (for an image with none of the classes, write [])"
+    assert reasons(data) == {
+        "a.png": ("repaired", "spaces around the label removed"),
+        "l.jsonl:4: d.png": ("rejected", words),
+        "l.jsonl:7: g.png": ("rejected", words),
+    }
+
+
+def test_one_spelling_for_one_name(tmp_path: Path) -> None:
+    assert several(tmp_path, ["caf\u00e9|x", "cafe\u0301"]).classes == ("caf\u00e9", "x")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from visto.data.dataset import Dataset, Item
 from visto.data.split import CARVED_LIMIT, assign
 from visto.errors import DataError
-from visto.types import SPLITS, Label, Split
+from visto.types import SPLITS, Label, Labels, Split
 
 
 def dataset(items: list[Item], classes: int, declared: frozenset[Split] = frozenset()) -> Dataset:
@@ -157,3 +157,76 @@ def test_refused() -> None:
         assign(dataset([Item(id="a", source=Path("a"))], 1))
     with pytest.raises(DataError, match="some images only"):
         assign(dataset([*items([0]), *items([0], split="train", tag="t")], 1))
+
+
+SETS = st.lists(st.sets(st.integers(0, 5), max_size=4), min_size=1, max_size=120)
+
+
+def tagged(sets: list[set[int]], groups: list[str | None] | None = None) -> Dataset:
+    """Items of several classes, or none, each."""
+    listed = [
+        Item(id=f"{k}.png", source=Path("x"), target=Labels(classes=tuple(sorted(found))), group=group)
+        for k, (found, group) in enumerate(zip(sets, groups or [None] * len(sets), strict=True))
+    ]
+    return dataset(listed, 6)
+
+
+def tags(data: Dataset) -> Counter[tuple[int, Split]]:
+    """Images by class (-1: none of them) and split."""
+    pairs = [(c, i.split) for i in data.items if i.target for c in i.target.classes or (-1,) if i.split]
+    assert all(item.split in SPLITS for item in data.items)
+    return Counter(pairs)
+
+
+@settings(max_examples=80, deadline=None)
+@given(SETS, st.integers(0, 3))
+def test_several_labels_reach_train_first(sets: list[set[int]], seed: int) -> None:
+    found = tags(assign(tagged(sets), seed=seed))
+    assert all(found[c, "train"] for c in {c for one in sets for c in one or {-1}})
+
+
+@settings(max_examples=60, deadline=None)
+@given(SETS, st.randoms(use_true_random=False), st.booleans())
+def test_order_plays_no_part_with_several_labels(sets: list[set[int]], shuffler: random.Random, grouped: bool) -> None:
+    data = tagged(sets, [f"g{k % 7}" if k % 3 else None for k in range(len(sets))] if grouped else None)
+    shuffled = list(data.items)
+    shuffler.shuffle(shuffled)
+    assert by_id(assign(data)) == by_id(assign(dataset(shuffled, 6)))
+    if grouped:
+        splits = {(i.group, i.split) for i in assign(data).items if i.group}
+        assert len(splits) == len({group for group, _ in splits})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_several_labels_keep_their_shares(seed: int) -> None:
+    chooser = random.Random(seed)
+    sets = [{c for c in range(6) if chooser.random() < 0.6 / (c + 1)} for _ in range(600)]
+    data = assign(tagged(sets), seed=seed)
+    found = tags(data)
+    for c in range(-1, 6):
+        total = sum(found[c, split] for split in SPLITS)
+        assert abs(found[c, "test"] - 0.15 * total) <= 4
+        assert abs(found[c, "validation"] - 0.15 * total) <= 4
+    sizes = Counter(item.split for item in data.items)
+    assert abs(sizes["train"] - 420) < 25
+
+
+def test_a_class_of_three_images_is_everywhere() -> None:
+    common = [{0} for _ in range(60)]
+    for rare in ([{1}, {1}, {1}], [{0, 1}, {0, 1}, {1}], [{0, 1, 2}, {0, 1, 2}, {0, 1, 2}], [{1, 2}, {1, 2}, {1}]):
+        found = tags(assign(tagged([*common, *rare])))
+        assert all(found[1, split] == 1 for split in SPLITS)
+
+
+def test_a_class_is_not_torn_from_train_for_another() -> None:
+    found = tags(assign(tagged([{0, 1}, {0, 2}, {0, 3}, {0, 4}])))
+    assert found[0, "train"] == 4
+
+
+def test_a_carved_part_holds_the_classes_too() -> None:
+    sets = [{0, 1}, {1}, {0}, set()] * 20
+    listed = [Item(id=f"{i.id}", source=i.source, target=i.target, split="train") for i in tagged(sets).items]
+    last = Item(id="t", source=Path("x"), target=Labels(classes=(0,)), split="test")
+    found = tags(assign(dataset([*listed, last], 6, frozenset({"train", "test"}))))
+    assert [found[c, "validation"] for c in (-1, 0, 1)] == [2, 4, 4]
+    assert found[0, "test"] == 1

@@ -8,7 +8,7 @@ import torch
 
 from visto.data.cache import Pixels
 from visto.data.dataset import Item
-from visto.learn import GradientLearner, Recipe
+from visto.learn import GradientLearner, PixelFeed, Recipe
 from visto.spec import Spec
 from visto.tasks.classification import Classification
 from visto.types import Label
@@ -47,4 +47,4 @@ def recipe() -> Recipe:
 
 def learner_of(recipe: Recipe) -> GradientLearner:
     task = Classification(classes="abcd", label_smoothing=recipe.label_smoothing)
-    return GradientLearner(recipe, task, quadrants(200, 0), quadrants(80, 1))
+    return GradientLearner(recipe, task, PixelFeed(recipe, task, quadrants(200, 0), quadrants(80, 1), None))

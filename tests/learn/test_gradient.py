@@ -123,7 +123,7 @@ def test_l1_makes_weights_smaller(recipe: Recipe) -> None:
 
 def test_bf16_is_checked_on_the_model_itself(recipe: Recipe) -> None:
     learner = learner_of(recipe)
-    model, images = learner.blank().model, learner.batch(0).inputs["images"]
+    model, images = learner.blank().model, learner.feed.batch(0).inputs["images"]
     assert 0 < disagreement(model, images) < 0.1
     assert choose("fp32", model, images) == ("fp32", "as asked")
     with pytest.raises(UsageError, match="fp8"):

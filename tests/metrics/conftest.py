@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from visto.metrics import Accuracy, Auroc, CalibrationError, LogLoss, PrecisionRecall
+from visto.metrics import Accuracy, CalibrationError, Kappa, LogLoss, PrecisionRecall, Ranking
 from visto.metrics.scored import ScoredMetric
 from visto.types import Label
 
@@ -20,7 +20,8 @@ def _fill(scores: Tensor, targets: Sequence[int], *, batch: int = 1000) -> list[
         PrecisionRecall(classes),
         LogLoss(classes),
         CalibrationError(classes),
-        Auroc(classes),
+        Kappa(classes),
+        Ranking(classes),
     ]
     predictions = [Label(index=int(row.argmax()), scores=row) for row in scores]
     truths = [Label(index=int(t)) for t in targets]

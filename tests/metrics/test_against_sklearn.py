@@ -56,6 +56,10 @@ def _expected(scores: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], w: np
     if set(targets.tolist()) == set(labels):
         areas = [sk.roc_auc_score(targets == c, scores[:, c], sample_weight=w) for c in labels]
         figures["auroc"] = areas[1] if classes == 2 else float(np.mean(areas))
+        found = [sk.average_precision_score(targets == c, scores[:, c], sample_weight=w) for c in labels]
+        figures["average_precision"] = found[1] if classes == 2 else float(np.mean(found))
+    if len(present) > 1:
+        figures["kappa"] = sk.cohen_kappa_score(targets, predicted, sample_weight=w)
     return figures
 
 
@@ -81,6 +85,8 @@ def test_every_figure_equals_scikit_learn(fill: Fill, case: Arrays, weighted: bo
     given_weights = torch.from_numpy(weights) if weighted else None
     got = {k: v for m in fill(scores, targets.tolist(), batch=7) for k, v in m.compute(given_weights).items()}
     assert got == pytest.approx(expected, rel=1e-5, abs=1e-7)
+    exact = {"kappa", "auroc", "average_precision"} & set(expected)
+    assert {k: got[k] for k in exact} == pytest.approx({k: expected[k] for k in exact}, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-import visto.metrics.auroc
+import visto.metrics.ladder
 from visto.errors import ModelError
-from visto.metrics import Accuracy, Auroc, confusion_matrix, row_rates
+from visto.metrics import Accuracy, Kappa, Ranking, confusion_matrix, figures, row_rates
 from visto.metrics.scored import ScoredMetric
-from visto.types import Label
+from visto.types import Figure, Label
 
 Fill = Callable[..., list[ScoredMetric]]
 
@@ -20,56 +20,74 @@ def _all(metrics: list[ScoredMetric]) -> dict[str, float]:
 
 
 def test_perfect(fill: Fill) -> None:
-    figures = _all(fill(torch.eye(6).repeat(3, 1), list(range(6)) * 3))
-    assert figures.pop("log_loss") == pytest.approx(0, abs=1e-6)
-    assert figures.pop("ece") == 0
-    assert set(figures.values()) == {1.0}
-    assert {"accuracy", "top5_accuracy", "balanced_accuracy", "auroc", "precision", "recall/c5"} <= set(figures)
+    found = _all(fill(torch.eye(6).repeat(3, 1), list(range(6)) * 3))
+    assert found.pop("log_loss") == pytest.approx(0, abs=1e-6)
+    assert found.pop("ece") == 0
+    assert set(found.values()) == {1.0}
+    assert {"accuracy", "top5_accuracy", "balanced_accuracy", "auroc", "precision", "recall/c5"} <= set(found)
 
 
 def test_hopeless_and_sure(fill: Fill) -> None:
-    figures = _all(fill(torch.eye(2).repeat(3, 1), [1, 0] * 3))
-    assert figures["accuracy"] == figures["auroc"] == figures["f1"] == 0
-    assert figures["ece"] == 1
-    assert figures["log_loss"] == pytest.approx(-math.log(torch.finfo(torch.float32).eps))
+    found = _all(fill(torch.eye(2).repeat(3, 1), [1, 0] * 3))
+    assert found["accuracy"] == found["auroc"] == found["f1"] == 0
+    assert found["ece"] == 1
+    assert found["log_loss"] == pytest.approx(-math.log(torch.finfo(torch.float32).eps))
 
 
 def test_equal_scores_are_half_an_auroc_and_top_k_by_chance(fill: Fill) -> None:
-    figures = _all(fill(torch.full((8, 4), 0.25), [0, 1, 2, 3] * 2))
-    assert figures["auroc"] == 0.5
-    assert figures["top2_accuracy"] == 0.5
+    found = _all(fill(torch.full((8, 4), 0.25), [0, 1, 2, 3] * 2))
+    assert found["auroc"] == 0.5
+    assert found["top2_accuracy"] == 0.5
 
 
-def test_auroc_by_hand() -> None:
-    """Positives 0.8 and 0.4 against negatives 0.6, 0.4, 0.1: wins 3 + 1, ties 1, of 6."""
+def test_ranking_by_hand() -> None:
+    """Positives 0.8 and 0.4 against negatives 0.6, 0.4, 0.1: wins 3 + 1, ties 1, of 6; precision 1 and 2 of 4."""
     positive = torch.tensor([0.8, 0.4, 0.6, 0.4, 0.1])
-    metric = Auroc(["no", "yes"])
+    metric = Ranking(["no", "yes"])
     labels = [Label(index=0, scores=torch.stack([1 - p, p])) for p in positive]
     metric.update(torch.arange(5), labels, [Label(index=i) for i in (1, 1, 0, 0, 0)])
-    assert metric.compute() == {"auroc": pytest.approx(4.5 / 6)}
+    assert metric.compute() == {
+        "auroc": pytest.approx(4.5 / 6),
+        "average_precision": pytest.approx((1 + 2 / 4) / 2),
+    }
 
 
-def test_auroc_in_blocks_of_classes_is_the_same(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranking_in_blocks_of_classes_is_the_same(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     scores, targets = torch.rand(40, 5), (list(range(5)) * 8)
-    whole = _all(fill(scores, targets))["auroc"]
-    monkeypatch.setattr(visto.metrics.auroc, "_BLOCK", 80)
-    assert _all(fill(scores, targets))["auroc"] == pytest.approx(whole)
+    whole = _all(fill(scores, targets))
+    monkeypatch.setattr(visto.metrics.ladder, "_BLOCK", 80)
+    assert _all(fill(scores, targets)) == pytest.approx(whole)
+
+
+def test_kappa_by_hand() -> None:
+    """Of 10 images 7 agree; chance agrees on (6·5 + 4·5) of 100."""
+    metric = Kappa(["a", "b"])
+    pairs = [(0, 0)] * 4 + [(1, 1)] * 3 + [(0, 1)] * 2 + [(1, 0)]
+    scores = torch.eye(2)
+    predictions = [Label(index=p, scores=scores[p]) for _, p in pairs]
+    metric.update(torch.arange(10), predictions, [Label(index=t) for t, _ in pairs])
+    assert metric.compute() == {"kappa": pytest.approx((0.7 - 0.5) / (1 - 0.5))}
+
+
+def test_a_class_always_answered_has_a_kappa_of_0_without_bounds(fill: Fill) -> None:
+    found = figures(fill(torch.tensor([[0.9, 0.1]] * 6), [0, 0, 0, 1, 1, 1]), n=6, resamples=50)
+    assert found["kappa"] == Figure(value=0.0)
 
 
 def test_one_class_only(fill: Fill) -> None:
-    figures = _all(fill(torch.tensor([[0.9, 0.1]] * 4), [0] * 4))
-    assert "auroc" not in figures
-    assert "recall/c1" not in figures
-    assert figures["recall"] == figures["balanced_accuracy"] == figures["accuracy"] == 1
+    found = _all(fill(torch.tensor([[0.9, 0.1]] * 4), [0] * 4))
+    assert not {"auroc", "average_precision", "kappa"} & set(found)
+    assert "recall/c1" not in found
+    assert found["recall"] == found["balanced_accuracy"] == found["accuracy"] == 1
     assert _all(fill(torch.ones(3, 1), [0, 0, 0]))["accuracy"] == 1
 
 
 def test_class_that_is_only_predicted_counts_as_zero(fill: Fill) -> None:
-    figures = _all(fill(torch.tensor([[0.9, 0.1], [0.1, 0.9]]), [0, 0]))
-    assert figures["precision/c1"] == figures["recall/c1"] == figures["f1/c1"] == 0
-    assert figures["recall"] == 0.25
-    assert figures["balanced_accuracy"] == 0.5
+    found = _all(fill(torch.tensor([[0.9, 0.1], [0.1, 0.9]]), [0, 0]))
+    assert found["precision/c1"] == found["recall/c1"] == found["f1/c1"] == 0
+    assert found["recall"] == 0.25
+    assert found["balanced_accuracy"] == 0.5
 
 
 def test_nothing_seen_or_nothing_weighed_gives_nothing(fill: Fill) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from torch import Tensor
 
-from visto.metrics import Accuracy, PrecisionRecall, figures, paired_difference, wilson
+from visto.metrics import Accuracy, PrecisionRecall, figures, paired, wilson
 from visto.metrics.intervals import bootstrap, percentile_figure, weightings
 from visto.metrics.scored import ScoredMetric
 from visto.types import Figure, Label
@@ -171,17 +171,17 @@ def test_paired_difference_is_narrower_and_signed(fill: Fill) -> None:
     better = scores.clone()
     better[:40] = torch.eye(3)[targets[:40]]
     first, second = fill(scores.softmax(dim=1), targets.tolist()), fill(better.softmax(dim=1), targets.tolist())
-    difference = paired_difference(first, second, n=300, resamples=300)["accuracy"]
+    difference = paired(first, second, n=300, resamples=300).difference["accuracy"]
     assert difference.value > 0
     assert difference.low is not None and difference.low > 0
     assert _width(difference) < _width(figures(first, n=300)["accuracy"])
-    same = paired_difference(first, first, n=300, resamples=50)
+    same = paired(first, first, n=300, resamples=50).difference
     assert same["accuracy"] == same["log_loss"] == Figure(value=0.0)
 
 
 def test_paired_difference_needs_the_same_images(fill: Fill) -> None:
     with pytest.raises(ValueError, match="same images"):
-        paired_difference(fill(torch.eye(2), [0, 1]), fill(torch.eye(2)[:1], [0]), n=2)
+        paired(fill(torch.eye(2), [0, 1]), fill(torch.eye(2)[:1], [0]), n=2)
 
 
 def test_a_perfect_figure_is_no_surer_than_what_it_rests_on() -> None:

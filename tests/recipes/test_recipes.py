@@ -1,5 +1,8 @@
 """Which recipe the data gets, and what a request changes in it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from torch import nn
 
@@ -9,7 +12,17 @@ from visto.data.reading import Format
 from visto.errors import UsageError
 from visto.learn import Recipe
 from visto.quantities import seconds
-from visto.recipes import Request, apply, check_same, default_model, default_size, fine_tune, suggest
+from visto.recipes import (
+    Request,
+    apply,
+    check_same,
+    default_crop,
+    default_model,
+    default_size,
+    fine_tune,
+    suggest,
+    transfer,
+)
 from visto.spec import Spec
 from visto.types import Size
 
@@ -29,8 +42,30 @@ def test_other_images_become_squares_of_a_trainable_size() -> None:
 
 
 def test_grey_gets_a_cnn_and_colour_a_resnet() -> None:
-    assert default_model(1)[0] == "cnn"
-    assert default_model(3)[0] == "resnet"
+    assert default_model(facts(28, 28, channels=1))[0] == "cnn"
+    assert default_model(facts(32, 32))[0] == "resnet"
+    assert default_model(facts(500, 400), scratch=True)[0] == "resnet"
+
+
+def test_photos_stand_on_a_pretrained_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    name, why = default_model(facts(500, 400))
+    assert name == "efficientnet_lite0" and "ImageNet" in why
+    assert default_size(facts(500, 400), name)[0] == Size(height=224, width=224)
+    assert default_crop(facts(500, 400))[0] == "middle"
+    assert default_crop(facts(300, 900))[0] == "whole"
+    monkeypatch.setattr("visto.recipes.default.find", lambda name: None)
+    assert default_model(facts(500, 400))[0] == "resnet"
+
+
+def test_a_transfer_freezes_the_lower_stages_unless_told_otherwise() -> None:
+    recipe = transfer(replace(suggested(), model=replace(suggested().model, name="efficientnet_lite0")), images=1000)
+    assert (recipe.learner, recipe.pretrained, recipe.frozen) == ("transfer", True, 12)
+    assert recipe.preprocess.arguments["mean"] == [127 / 255] * 3
+    assert apply(recipe, Request(unfreeze=0)).frozen == 18
+    whole = apply(recipe, Request(unfreeze=18))
+    assert (whole.learner, whole.pretrained, whole.views) == ("gradient", True, 0)
+    with pytest.raises(UsageError, match="unfreeze"):
+        apply(suggested(), Request(unfreeze=1))
 
 
 def test_digits_are_grey_and_uniform() -> None:
@@ -41,7 +76,7 @@ def test_digits_are_grey_and_uniform() -> None:
 def suggested(images: int = 1000, channels: int = 3) -> Recipe:
     one = [0.5] * channels
     return suggest(
-        model="resnet", images=images, classes=5, channels=channels, size=Size(height=32, width=32), mean=one, std=one
+        model="resnet", images=images, classes=5, fit={"size": [32, 32], "channels": channels}, mean=one, std=one
     )
 
 

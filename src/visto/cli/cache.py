@@ -23,8 +23,8 @@ def command(
     It spares decoding an image twice; clearing it loses nothing but that time. The environment variable VISTO_CACHE
     names another place for it.
     """
-    from visto.data.store import cache_folder
     from visto.data.stored import cache_summary, clear_cache
+    from visto.files import cache_folder
 
     fits = cache_summary()
     images, size = sum(fit.images for fit in fits), sum(fit.bytes for fit in fits)

@@ -1,12 +1,17 @@
 """``visto evaluate``"""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visto.cli.figures import rows_of
+from visto.cli.figures import class_rows, confusion, rows_of, worst_groups
 from visto.cli.options import AsJson, BundlePath, Data, Debug, Format, Quiet, Threads
 from visto.cli.terminal import Terminal, counted, show, show_json, table
+
+if TYPE_CHECKING:
+    from visto.data.ledger import Entry
+    from visto.evaluation import Evaluation
 
 
 def command(
@@ -47,22 +52,29 @@ def command(
         voice.say(f"{counted(found.left_out, 'image')} left out: the model was made from them")
     if found.seen:
         voice.say(f"careful: the model was made from {found.seen:,} of these {counted(found.n, 'image')}")
-    rejected = sum(entry.status == "rejected" for entry in found.ledger)
-    if rejected:
-        voice.say(f"{counted(rejected, 'image')} could not be read, such as {_first_bad(found.ledger)}")
+    say_unreadable(found.ledger, voice)
     if as_json:
         show_json(found.to_json())
         return
+    _show(found)
+
+
+def _show(found: "Evaluation") -> None:
     of = "" if found.split == "all" else f" of {found.split}"
     show(f"{found.task} on {counted(found.n, 'image')}{of}, with 95 % intervals:")
     show(table(rows_of(found.figures), indent="  "))
-    classes = [name.split("/", 1)[1] for name in found.figures if name.startswith("f1/")]
-    rows: list[tuple[str, ...]] = [("class", "precision", "recall", "f1")]
-    for name in classes:
-        rows.append((name, *(str(found.figures.get(f"{kind}/{name}", "")) for kind in ("precision", "recall", "f1"))))
-    show(table(rows, indent="  "))
+    classes = class_rows(found.figures)
+    if classes:
+        show(table(classes, indent="  "))
+    if "confusion" in found.details:
+        show(confusion(found.classes, found.details["confusion"]["counts"]))
+    if found.groups:
+        show(worst_groups(found.groups))
 
 
-def _first_bad(ledger: object) -> str:
-    assert isinstance(ledger, tuple)  # noqa: S101
-    return next(f"{entry.id!r} ({entry.reason})" for entry in ledger if entry.status == "rejected")
+def say_unreadable(ledger: "Sequence[Entry]", voice: Terminal) -> None:
+    """How many images were rejected, and the first of them."""
+    rejected = [entry for entry in ledger if entry.status == "rejected"]
+    if rejected:
+        first = f"{rejected[0].id!r} ({rejected[0].reason})"
+        voice.say(f"{counted(len(rejected), 'image')} could not be read, such as {first}")

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 def command(
     bundle: BundlePath,
     source: Annotated[str, typer.Argument(metavar="IMAGE|DIR|-", help="An image, a folder of images, or - for stdin.")],
-    top: Annotated[int, typer.Option(min=1, help="How many answers an image.")] = 1,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Abstain below this score.")] = 0.0,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many answers an image. Default: 1, or, of several labels, those it gives."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Abstain below this score; of several labels, leave out those below.")
+    ] = 0.0,
     confidence: Annotated[
         float | None, typer.Option(min=0.5, max=1, help="Abstain unless one class is left at this confidence.")
     ] = None,
@@ -60,19 +65,43 @@ def command(
             _report(found.id, found.error.message, as_json=as_json)
             continue
         content = dict(recogniser.task.to_json(found.answer))
-        answers = content["answers"]
-        assert isinstance(answers, list)  # noqa: S101
-        content["answers"] = answers[:top]
+        words = _cut(content, top)
         if draw is not None:
             _draw(draw / _picture_name(source, found.id), found, recogniser.task)
         if as_json:
             show_json({"id": found.id, **content})
         else:
-            words = "  ".join(f"{a['label']} {a['score']:.3f}" for a in answers[:top])
-            show(
-                printable(f"{found.id}  {words}") + (f"  (abstains: {content['reason']})" if content["abstain"] else "")
-            )
+            doubt = f"  (abstains: {content['reason']})" if content["abstain"] else ""
+            show(printable(f"{found.id}  {words}") + doubt)
     return 3 if bad else 0
+
+
+def _cut(content: dict[str, Any], top: int | None) -> str:
+    """Leave ``top`` answers in what is printed as JSON (None: one, or as many as labels), and put them into words."""
+    answers = content["answers"]
+    if "labels" not in content:
+        content["answers"] = answers[: top or 1]
+        return _words(answers, top)
+    given = len(content["labels"])
+    content["answers"] = answers[: top or given]
+    return _words_of_several(answers, given, top)
+
+
+def _words(answers: Sequence[dict[str, Any]], top: int | None) -> str:
+    return "  ".join(f"{a['label']} {a['score']:.3f}" for a in answers[: top or 1])
+
+
+def _words_of_several(answers: Sequence[dict[str, Any]], given: int, top: int | None) -> str:
+    """The labels it gives; with ``top`` the best so many, in brackets those that it does not give.
+
+    >>> both = [{"label": "cat", "score": 0.98}, {"label": "dog", "score": 0.12}]
+    >>> _words_of_several(both, 2, None), _words_of_several(both, 1, 2), _words_of_several(both[1:], 0, None)
+    ('cat 0.980  dog 0.120', 'cat 0.980  (dog 0.120)', 'none (best: dog 0.120)')
+    """
+    if not given:
+        return f"none (best: {_words(answers, top)})"
+    named = [_words([a], 1) for a in answers[: top or given]]
+    return "  ".join([*named[:given], *(f"({words})" for words in named[given:])])
 
 
 def _report(name: str, reason: str, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ def command(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="The bundle to write: NAME.visto.")],
     model: Annotated[
-        str | None, typer.Option(help="mlp, cnn, resnet, …: see visto models. Default: by the data.")
+        str | None, typer.Option(help="mlp, cnn, efficientnet_lite0, …: see visto models. Default: by the data.")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model, e.g. depth=4.")
@@ -35,16 +35,35 @@ def command(
     label_smoothing: Annotated[float | None, typer.Option(help="Share of the label spread over all classes.")] = None,
     mixup: Annotated[float | None, typer.Option(help="Blend pairs of images: alpha of the Beta; 0: off.")] = None,
     augment: Annotated[
-        str | None, typer.Option(help="none, or some of flip,crop,affine,colour,erase. Default: by the data.")
+        str | None, typer.Option(help="none, or some of flip,crop,affine,zoom,colour,erase. Default: by the data.")
     ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one; 0: never.")
     ] = None,
+    prepare: Annotated[
+        str | None, typer.Option(metavar="STEPS", help="Preparation, such as gray,clahe: see visto prepare --list.")
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="Classes of unequal size: none, weights, sampling or logits.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Augmented copies of each image in a batch.")] = None,
+    unfreeze: Annotated[
+        int | None, typer.Option(min=0, help="Last stages of a pretrained model that learn; 0: its classifier alone.")
+    ] = None,
+    views: Annotated[int | None, typer.Option(help="Augmented views that frozen stages see of each image.")] = None,
+    lr_decay: Annotated[
+        float | None, typer.Option(help="What each stage further down takes of the learning rate above it.")
+    ] = None,
+    scratch: Annotated[bool, typer.Option("--scratch", help="Without pretrained weights.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Fetch pretrained weights that are not here.")] = False,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness in training.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split, where the data has none.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     inexact: Annotated[bool, typer.Option("--inexact", help="Resume on another machine or thread count.")] = False,
+    samples: Annotated[
+        bool, typer.Option("--samples/--no-samples", help="Show pictures of mistakes in the report of NAME.run.")
+    ] = True,
     format: Format = None,
     threads: Threads = 0,
     as_json: AsJson = False,
@@ -54,7 +73,7 @@ def command(
     """Train a recogniser on DATA and write it to a bundle.
 
     Model, size and settings are chosen by the data and said, unless given. What belongs to the making (state, history,
-    ledger of every file) lies in NAME.run beside the bundle. Ctrl-C keeps the state: go on with --resume.
+    ledger of every file, report.html) lies in NAME.run beside the bundle. Ctrl-C keeps the state: go on with --resume.
     """
     from visto import api
     from visto.cli.reading import read_aloud
@@ -83,10 +102,19 @@ def command(
         augmentation=_names(augment),
         patience=patience,
         precision=precision,
+        prepare=_names(prepare),
+        scratch=scratch,
+        download=download,
+        unfreeze=unfreeze,
+        views=views,
+        lr_decay=lr_decay,
+        balance=balance,
+        repeats=repeats,
         seed=seed,
         split_seed=split_seed,
         resume=resume,
         inexact=inexact,
+        samples=samples,
         threads=threads,
         voice=voice,
         clock=lambda: time.perf_counter() - began,

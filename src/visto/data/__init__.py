@@ -26,7 +26,7 @@ FORMATS: dict[str, Format] = {
     "list": Format(
         read=read_list,
         recognises=recognises_list,
-        describe="a .csv, .tsv or .jsonl of path, label and, if wanted, split and group",
+        describe="a .csv, .tsv or .jsonl of path, label (a|b for several) and, if wanted, split and group",
     ),
     "class-folders": Format(
         read=read_class_folders,

@@ -215,36 +215,65 @@ def _from_arrays(items: Sequence[Item], fit: Fit, progress: Progress) -> Pixels:
         raise TypeError("files among rows of arrays")
     arrays = {id(source.array): source.array for source in sources}
     (first, *others) = arrays.values()
-    # torch warns of memory that cannot be written to
-    whole = _as_nchw(first if first.flags.writeable else first.copy()).contiguous()
-    if not others and _fitted(fit, whole[:1]).data_ptr() == whole.data_ptr():
-        storage = whole  # it fits as it is: the array itself is the storage
+    refused: dict[int, str] = {}
+    if not others and _leaves(fit, first):
+        # the array itself is the storage; torch warns of memory that cannot be written to
+        storage = _as_nchw(first if first.flags.writeable else first.copy()).contiguous()
         rows = torch.tensor([source.row for source in sources])
     else:
         storage = torch.empty((len(items), *fit.shape), dtype=torch.uint8)
         rows = torch.arange(len(items))
         for array in arrays.values():
-            _fill(storage, sources, array, fit, progress)
-    digests = b"".join(content_digest(source.pixels) for source in sources)
+            refused |= _fill(storage, sources, array, fit, progress)
+    kept = [place for place in range(len(items)) if place not in refused]
+    digests = b"".join(content_digest(sources[place].pixels) for place in kept)
     return Pixels(
         storage=storage,
-        rows=rows,
-        items=tuple(items),
+        rows=rows[kept],
+        items=tuple(items[place] for place in kept),
         digests=torch.from_numpy(np.frombuffer(bytearray(digests), np.uint8).reshape(-1, DIGEST_BYTES)),
-        sizes=torch.tensor([source.array.shape[1:3] for source in sources], dtype=torch.int64),
-        entries=tuple(Entry(id=item.id, status="kept") for item in items),
+        sizes=torch.tensor([sources[place].array.shape[1:3] for place in kept], dtype=torch.int64).reshape(-1, 2),
+        entries=tuple(
+            Entry(id=item.id, status="rejected", reason=refused[place])
+            if place in refused
+            else Entry(id=item.id, status="kept")
+            for place, item in enumerate(items)
+        ),
     )
 
 
-def _fill(storage: Tensor, sources: Sequence[PixelRow], array: NDArray[np.uint8], fit: Fit, progress: Progress) -> None:
-    """Fit the rows of one array into their places of ``storage``, a batch at a time."""
+def _leaves(fit: Fit, array: NDArray[np.uint8]) -> bool:
+    """Whether fitting does nothing to such images."""
+    one = _as_nchw(array[:1].copy()).contiguous()
+    try:
+        return _fitted(fit, one).data_ptr() == one.data_ptr()
+    except DataError:
+        return False
+
+
+def _fill(
+    storage: Tensor, sources: Sequence[PixelRow], array: NDArray[np.uint8], fit: Fit, progress: Progress
+) -> dict[int, str]:
+    """Fit the rows of one array into their places of ``storage``, a batch at a time.
+
+    Gives the reason for each place whose image cannot be treated.
+    """
     # NumPy gathers and scatters whole images; torch's indexing takes 20 times as long where the axes are permuted.
-    target = storage.numpy()
+    target, refused = storage.numpy(), {}
     places = np.array([place for place, source in enumerate(sources) if source.array is array])
     starts = range(0, len(places), _BATCH)
     for start in progress(starts, total=len(starts), words="fitting images"):
         batch = places[start : start + _BATCH]
-        target[batch] = _fitted(fit, _as_nchw(array[[sources[place].row for place in batch]])).numpy()
+        images = _as_nchw(array[[sources[place].row for place in batch]])
+        try:
+            target[batch] = _fitted(fit, images).numpy()
+        except DataError:  # at least one of them: each by itself
+            for place, image in zip(batch.tolist(), images, strict=True):
+                try:
+                    target[place] = _fitted(fit, image[None]).numpy()[0]
+                except DataError as error:
+                    refused[place] = error.message
+    return refused
 
 
 def _as_nchw(array: NDArray[np.uint8]) -> Tensor:

@@ -55,7 +55,8 @@ class Dataset:
     """Items with their classes and ledger.
 
     ``declared`` names the splits that the data itself came with (as named on disk), empty for a flat one; after
-    ``visto.data.split.assign`` every item has a split all the same.
+    ``visto.data.split.assign`` every item has a split all the same. ``source`` is what it was read from, to be read
+    again.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Dataset:
     items: tuple[Item, ...]
     ledger: tuple[Entry, ...] = ()
     declared: frozenset[Split] = frozenset()
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.items)

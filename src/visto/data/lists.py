@@ -1,4 +1,8 @@
-"""A list that names the class of each image: CSV, TSV or JSON lines with path, label, and maybe split and group."""
+"""A list that names the classes of each image: CSV, TSV or JSON lines with path, label, and maybe split and group.
+
+One class an image, or several: ``cat|sofa``, in JSON lines also ``["cat", "sofa"]``; ``|`` (or ``[]``) is none of
+them. One such cell makes the whole list a multi-label one. A bar in a name: write it in a JSON list, ``["a|b"]``.
+"""
 
 import codecs
 import csv
@@ -7,7 +11,7 @@ import json
 import os
 import posixpath
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +21,7 @@ from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry
 from visto.data.walk import natural, nfc, walk
 from visto.errors import DataError
-from visto.types import Label, Split
+from visto.types import Label, Labels, Split, Target
 
 LIST_SUFFIXES = (".csv", ".tsv", ".jsonl")
 HEADER = "a header with path,label and, if wanted, split and group"
@@ -27,6 +31,7 @@ _ALIASES = {
     "filename": "path",
     "image": "path",
     "label": "label",
+    "labels": "label",
     "class": "label",
     "target": "label",
     "split": "split",
@@ -34,12 +39,34 @@ _ALIASES = {
 }
 
 
+BAR = "|"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Marks:
+    """What a label cell says: ``names`` in its order (None: nothing at all), and what had to be mended to read it.
+
+    ``several`` tells a cell that only a multi-label list can hold.
+    """
+
+    names: tuple[str, ...] | None
+    mends: tuple[str, ...] = ()
+    several: bool = False
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for equal sets of names."""
+        return tuple(sorted(self.names or ()))
+
+    def __str__(self) -> str:
+        return BAR.join(self.names or ()) or "none of the classes"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     line: int
     path: str
-    label: str
-    raw_label: str
+    marks: _Marks
     split: Split | None
     group: str | None
 
@@ -79,12 +106,16 @@ def read_list(path: Path) -> Dataset:
     """Read a list, its paths taken from its own folder. A bad row is rejected in the ledger, under ``list:line``.
 
     Two rows of one image with the same label count once; with different labels none of them is believed, and all
-    are rejected. Raises DataError for a list without header, with an unknown split, or without one usable row.
+    are rejected. Where a cell names several classes, or says that there is none, the task is ``multilabel`` and every
+    target is a ``Labels``. Raises DataError for a list without header, with an unknown split, or without one usable
+    row or class.
     """
     file = list_file(path)
     if file is None:
         raise DataError(f"no list in {path}", expected=f"one file of {', '.join(LIST_SUFFIXES)}")
-    judged = _judge(file, list(_rows(file)))
+    rows = list(_rows(file))
+    several = any(row.marks.several for row in rows)
+    judged = _judge(file, rows, several=several)
     if not judged.rows:
         reason = f"; the first: {judged.entries[0].id}: {judged.entries[0].reason}" if judged.entries else ""
         raise DataError(
@@ -92,17 +123,19 @@ def read_list(path: Path) -> Dataset:
             expected="rows with the path of an image and its label",
             hint=f"paths are taken from the folder of the list, {file.parent}",
         )
-    classes = tuple(sorted({row.label for row in judged.rows.values()}, key=natural))
-    labels = {name: Label(index=index) for index, name in enumerate(classes)}
+    classes = tuple(sorted({name for row in judged.rows.values() for name in row.marks.names or ()}, key=natural))
+    if not classes:
+        raise DataError(f"{file} names no class: every image has none", expected="some images with a class")
+    target = _targets(classes, several=several)
     items = tuple(
-        Item(id=id, source=file.parent / row.path, target=labels[row.label], split=row.split, group=row.group)
+        Item(id=id, source=file.parent / row.path, target=target(row.marks), split=row.split, group=row.group)
         for id, row in judged.rows.items()
     )
     ledger = judged.entries + (_unlisted(path, file, judged) if path.is_dir() else [])
     return Dataset(
         name=(path if path.is_dir() else file.with_suffix("")).resolve().name,
         format="list",
-        task="classification",
+        task="multilabel" if several else "classification",
         classes=classes,
         items=items,
         ledger=tuple(ledger),
@@ -110,24 +143,38 @@ def read_list(path: Path) -> Dataset:
     )
 
 
-def _judge(file: Path, rows: list[_Row]) -> _Judged:
+def _targets(classes: tuple[str, ...], *, several: bool) -> Callable[[_Marks], Target]:
+    """From what a cell says to a target: one object for each distinct label or set of labels."""
+    place = {name: index for index, name in enumerate(classes)}
+    made: dict[tuple[str, ...], Target] = {}
+
+    def target(marks: _Marks) -> Target:
+        if marks.key not in made:
+            found = tuple(sorted(place[name] for name in marks.key))
+            made[marks.key] = Labels(classes=found) if several else Label(index=found[0])
+        return made[marks.key]
+
+    return target
+
+
+def _judge(file: Path, rows: list[_Row], *, several: bool) -> _Judged:
     """The rows to use by item id, in the order of the list, and an entry for each of the others."""
     judged = _Judged()
-    labels: dict[str, dict[str, int]] = {}
+    said: dict[str, dict[tuple[str, ...], str]] = {}
     for row in rows:
-        if row.path and row.label:
-            labels.setdefault(_id(row.path), {}).setdefault(row.label, row.line)
+        if row.path and row.marks.names is not None:
+            said.setdefault(_id(row.path), {}).setdefault(row.marks.key, f"{row.marks} (line {row.line})")
     for row in rows:
         id = _id(row.path)
-        reason = _fault(file, row, labels.get(id, {}))
+        reason = _fault(file, row, list(said.get(id, {}).values()), several=several)
         if not reason and id in judged.rows:
             reason = f"listed before, in line {judged.rows[id].line}"
         if reason:
             judged.entries.append(Entry(id=f"{file.name}:{row.line}: {id}", status="rejected", reason=reason))
             continue
         judged.rows[id] = row
-        if row.label != row.raw_label:
-            judged.entries.append(Entry(id=id, status="repaired", reason="spaces around the label removed"))
+        if row.marks.mends:
+            judged.entries.append(Entry(id=id, status="repaired", reason="; ".join(row.marks.mends)))
     blank = any(row.split is None for row in judged.rows.values())
     if blank and any(row.split for row in judged.rows.values()):
         line = next(row.line for row in judged.rows.values() if row.split is None)
@@ -135,13 +182,15 @@ def _judge(file: Path, rows: list[_Row]) -> _Judged:
     return judged
 
 
-def _fault(file: Path, row: _Row, labels: Mapping[str, int]) -> str:
+def _fault(file: Path, row: _Row, said: Sequence[str], *, several: bool) -> str:
+    """Why a row cannot be used, or nothing. ``said`` holds each different label that the list gives its image."""
     if not row.path:
         return "no path"
-    if not row.label:
-        return "no label"
-    if len(labels) > 1:
-        return "listed with different labels: " + ", ".join(f"{name} (line {line})" for name, line in labels.items())
+    if row.marks.names is None:
+        none = "[]" if file.suffix.lower() == ".jsonl" else BAR
+        return f"no label (for an image with none of the classes, write {none})" if several else "no label"
+    if len(said) > 1:
+        return f"listed with different labels: {', '.join(said)}"
     try:
         mode = os.stat(file.parent / row.path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
@@ -175,24 +224,62 @@ def _rows(file: Path) -> Iterator[_Row]:
     except DataError as error:
         raise DataError(f"{file}: {error.message}", expected=error.expected) from error
     cells = _json_cells(file, text) if file.suffix.lower() == ".jsonl" else _csv_cells(file, text)
-    for line, row in cells:
+    for line, row, marks in cells:
         split = row.get("split", "").strip()
         if split and split.casefold() not in SPLIT_NAMES:
             raise DataError(
                 f"the split {split!r} in line {line} of {file}", expected=f"one of {', '.join(sorted(SPLIT_NAMES))}"
             )
-        raw = row.get("label", "")
         yield _Row(
             line=line,
             path=row.get("path", ""),
-            label=nfc(raw.strip()),
-            raw_label=nfc(raw),
+            marks=marks,
             split=SPLIT_NAMES[split.casefold()] if split else None,
             group=row.get("group", "").strip() or None,
         )
 
 
-def _csv_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _marks(parts: Sequence[str], *, several: bool) -> _Marks:
+    """The names in the parts of a cell: spaces around them, empty parts and repetitions removed, and that said."""
+    names = [nfc(part.strip()) for part in parts]
+    kept = tuple(dict.fromkeys(name for name in names if name))
+    if not several and not kept:
+        return _Marks(names=None)
+    mends = []
+    if any(name and name != nfc(part) for name, part in zip(names, parts, strict=True)):
+        mends.append("spaces around the label removed")
+    if "" in names and len(names) > (0 if kept else 2):
+        mends.append("an empty label removed")
+    if len(kept) < sum(map(bool, names)):
+        mends.append("a repeated label removed")
+    return _Marks(names=kept, mends=tuple(mends), several=several)
+
+
+def _marks_of_text(cell: str) -> _Marks:
+    """
+    >>> _marks_of_text("cat | sofa|").names, _marks_of_text("|").names, _marks_of_text(" ").names
+    (('cat', 'sofa'), (), None)
+    """
+    return _marks(cell.split(BAR), several=BAR in cell)
+
+
+def _marks_of_json(file: Path, line: int, value: object) -> _Marks:
+    """A list names several classes as they stand, bars too; ``[""]`` may be a slip, and says nothing."""
+    if not isinstance(value, list):
+        return _marks_of_text(_text(file, line, value))
+    bad = next((part for part in value if not isinstance(part, str | int) or isinstance(part, bool)), None)
+    if bad is not None or None in value:
+        raise DataError(
+            f"{json.dumps(bad)[:100]} among the labels in line {line} of {file}",
+            expected='a list of names, such as ["cat", "sofa"]; [] for none of the classes',
+        )
+    parts = [str(part) for part in value]
+    if parts and not any(part.strip() for part in parts):
+        return _Marks(names=None, several=True)
+    return _marks(parts, several=True)
+
+
+def _csv_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str], _Marks]]:
     first = text.split("\n", 1)[0]
     semicolons = "," not in first and ";" in first  # spreadsheets of half of Europe
     delimiter = "\t" if file.suffix.lower() == ".tsv" else ";" if semicolons else ","
@@ -209,13 +296,14 @@ def _csv_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
                     expected=f"{len(header)}, as in the header",
                     hint="put names that hold the separator in double quotes",
                 )
-            cells = dict(zip(header, row, strict=False))
-            yield reader.line_num, {key: cells.get(column, "") for key, column in columns.items()}
+            named = dict(zip(header, row, strict=False))
+            cells = {key: named.get(column, "") for key, column in columns.items()}
+            yield reader.line_num, cells, _marks_of_text(cells["label"])
     except csv.Error as error:
         raise DataError(f"line {reader.line_num} of {file}: {error}", expected=HEADER) from error
 
 
-def _json_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _json_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str], _Marks]]:
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
@@ -226,7 +314,8 @@ def _json_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         if not isinstance(row, dict):
             raise DataError(f"line {line} of {file} is no object", expected='{"path": "a.jpg", "label": "cat"}')
         columns = _columns(file, list(row))
-        yield line, {key: _text(file, line, row[column]) for key, column in columns.items()}
+        cells = {key: _text(file, line, row[column]) for key, column in columns.items() if key != "label"}
+        yield line, cells, _marks_of_json(file, line, row[columns["label"]])
 
 
 def _text(file: Path, line: int, value: object) -> str:
@@ -234,11 +323,7 @@ def _text(file: Path, line: int, value: object) -> str:
         return ""
     if isinstance(value, str | int):
         return str(value)
-    raise DataError(
-        f"{value!r} in line {line} of {file}",
-        expected="text or a whole number",
-        hint="several labels an image are not supported yet" if isinstance(value, list) else "",
-    )
+    raise DataError(f"{value!r} in line {line} of {file}", expected="text or a whole number")
 
 
 def _columns(file: Path, header: list[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from visto.data.dataset import Dataset
@@ -25,7 +25,8 @@ def read_with(formats: Mapping[str, Format], path: Path, *, format: str | None, 
         raise UsageError(f"{format!r} is not a format", expected=f"one of {', '.join(formats)}")
     try:
         found = formats[format] if format is not None else _detect(formats, path)
-        return assign(found.read(path), seed=split_seed)
+        source = str(path.resolve()) if path.exists() else str(path)
+        return assign(replace(found.read(path), source=source), seed=split_seed)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise DataError(f"{error.filename or path} cannot be read: {reason}") from error

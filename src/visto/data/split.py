@@ -6,8 +6,9 @@
     train, validation             the rest         10 %, ≤ 2,500    the declared validation
     train, validation, test       as declared
 
-Each class is drawn on its own (stratified), and a group never straddles two splits that are drawn. The draw depends
-on ids, labels, groups and the seed, not on the order of the items.
+Each class is drawn on its own (stratified), and a group never straddles two splits that are drawn. Where an image may
+have several classes, or none, the rarest is drawn first (iterative stratification, Sechidis et al. 2011). The draw
+depends on ids, labels, groups and the seed, not on the order of the items.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from visto.data.dataset import Dataset, Item
 from visto.errors import DataError
-from visto.types import Split
+from visto.types import Labels, Split
 
 HELD_OUT_PERCENT = 15
 CARVED_PERCENT = 10
@@ -44,7 +45,9 @@ def assign(dataset: Dataset, *, seed: int = 0) -> Dataset:
 
     Small classes: the first image of a class goes to train, the second to the test (or the carved validation), the
     third to validation. With groups the shares are met as nearly as whole groups allow, and a class that lives in a
-    single group is all in train. Raises DataError for an item without a target, or where only some have a split.
+    single group is all in train. With several classes an image train has every class, and the parts drawn have every
+    class of three images or more, unless its images are all that another class has. Raises DataError for an item
+    without a target, or where only some have a split.
     """
     without = next((item.id for item in dataset.items if item.target is None), None)
     if without is not None:
@@ -67,8 +70,12 @@ def assign(dataset: Dataset, *, seed: int = 0) -> Dataset:
 
 
 def _drawn(dataset: Dataset, pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> Dataset:
-    grouped = any(item.group is not None for item in pool)
-    drawn = _by_groups(pool, parts, seed) if grouped else _by_items(pool, parts, seed)
+    if any(item.group is not None for item in pool):
+        drawn = _by_groups(pool, parts, seed)
+    elif any(isinstance(item.target, Labels) for item in pool):
+        drawn = _by_labels(pool, parts, seed)
+    else:
+        drawn = _by_items(pool, parts, seed)
     items = tuple(replace(item, split=drawn.get(item.id, item.split)) for item in dataset.items)
     return replace(dataset, items=items)
 
@@ -78,15 +85,16 @@ def _order(seed: int, *names: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def _class_of(item: Item) -> int:
-    return item.target.classes[0] if item.target is not None and item.target.classes else -1
+def _classes_of(item: Item) -> tuple[int, ...]:
+    """Its classes; to have none of them is drawn like a class too, -1."""
+    return (item.target.classes if item.target is not None else ()) or (-1,)
 
 
 def _by_items(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[str, Split]:
     """Split by item id, class by class: the first so many in the order of their hashes to each part."""
     by_class: dict[int, list[str]] = defaultdict(list)
     for item in pool:
-        by_class[_class_of(item)].append(item.id)
+        by_class[_classes_of(item)[0]].append(item.id)
     drawn: dict[str, Split] = {}
     for ids in by_class.values():
         ids.sort(key=lambda id: _order(seed, id))
@@ -99,12 +107,84 @@ def _by_items(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[s
     return drawn
 
 
+def _by_labels(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[str, Split]:
+    """Split by item id where an image has any number of classes: those of the rarest first, in order of their hashes.
+
+    Each image goes to the part that its class lacks most, then to the one that lacks most images. What the images of
+    rarer classes bring with them counts for the others.
+    """
+    classes_of = {item.id: _classes_of(item) for item in pool}
+    ids_of: dict[int, list[str]] = defaultdict(list)
+    for id in sorted(classes_of, key=lambda id: _order(seed, id)):
+        for c in classes_of[id]:
+            ids_of[c].append(id)
+    left = {c: len(ids) for c, ids in ids_of.items()}
+    shares = _Shares(parts, dict(left), len(pool))
+    while left:
+        rarest = min(left, key=lambda c: (left[c], c))
+        for id in ids_of[rarest]:
+            if id not in shares.chosen:
+                shares.put(id, classes_of[id], shares.lacking_most(rarest, classes_of[id]))
+                for c in classes_of[id]:
+                    left[c] -= 1
+        left = {c: n for c, n in left.items() if n}
+    shares.give_each_class(classes_of)
+    return shares.chosen
+
+
+class _Shares:
+    """Images on their way into splits, and what each split still lacks of each class and in all."""
+
+    def __init__(self, parts: Sequence[_Part], totals: Mapping[int, int], images: int) -> None:
+        self.totals = totals
+        # train first: at equal need it comes before the test, and the test before validation
+        self.lack: dict[Split, dict[int, int]] = {"train": {}}
+        self.room: dict[Split, float] = {"train": images}
+        for part in parts:
+            self.lack[part.split] = {}
+            self.room[part.split] = images * part.over / part.under
+            self.room["train"] -= self.room[part.split]
+        for c, n in totals.items():
+            rest = n
+            for part in parts:
+                self.lack[part.split][c] = min(part.of(n), rest - 1)
+                rest -= self.lack[part.split][c]
+            self.lack["train"][c] = rest
+        self.filled: dict[Split, Counter[int]] = {split: Counter() for split in self.lack}
+        self.chosen: dict[str, Split] = {}
+
+    def lacking_most(self, c: int, inside: Sequence[int]) -> Split:
+        """Where an image with the classes ``inside``, drawn for ``c``, should go; train while one of them has none."""
+        if not all(self.filled["train"][k] for k in inside):
+            return "train"
+        return max(self.lack, key=lambda split: (self.lack[split][c] - self.filled[split][c], self.room[split]))
+
+    def put(self, id: str, classes: Sequence[int], split: Split) -> None:
+        if id in self.chosen:
+            self.filled[self.chosen[id]].subtract(classes)
+            self.room[self.chosen[id]] += 1
+        self.chosen[id] = split
+        self.filled[split].update(classes)
+        self.room[split] -= 1
+
+    def give_each_class(self, classes_of: Mapping[str, Sequence[int]]) -> None:
+        """Move images to the splits that lack a class of theirs which has enough images for all, where none is lost."""
+        for split in self.lack:
+            missing = {c for c in self.totals if self.lack[split][c] and not self.filled[split][c]}
+            for id in list(self.chosen) if missing else ():
+                inside, here = classes_of[id], self.chosen[id]
+                spare = all(self.filled[here][c] > 1 or not self.lack[here][c] for c in inside)
+                if here != split and spare and missing & set(inside):
+                    self.put(id, inside, split)
+                    missing -= set(inside)
+
+
 def _by_groups(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[str, Split]:
     """Split by item id, whole groups at a time; an item without a group is a group of its own."""
     groups: dict[_Name, list[Item]] = defaultdict(list)
     for item in pool:
         groups[("item", item.id) if item.group is None else ("group", item.group)].append(item)
-    counts = {name: Counter(_class_of(item) for item in members) for name, members in groups.items()}
+    counts = {name: Counter(c for item in members for c in _classes_of(item)) for name, members in groups.items()}
     # The largest first: the small ones then even out what the large ones missed.
     order = sorted(counts, key=lambda name: (-counts[name].total(), _order(seed, *name)))
     filling = _Filling(parts, {name: counts[name] for name in order})

@@ -29,14 +29,13 @@ from torch import Tensor
 
 from visto.data.dataset import DIGEST_BYTES
 from visto.errors import ResourceError
-from visto.files import write_json
+from visto.files import CACHE_HINT, cache_folder, write_json
 
 _LINE = struct.Struct(f"<{DIGEST_BYTES}sIIII")  # digest, height, width, checksum of pixels, number of notes
 _CHECK = struct.Struct("<I")
 INDEX_LINE_BYTES = _LINE.size + _CHECK.size
 _MAKING = threading.Lock()  # two threads must not write one key.json at once
 FILES = ("pixels.bin", "index.bin", "notes.jsonl")
-HINT = "name a writable folder with some room in VISTO_CACHE, or make room with visto cache --clear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +58,6 @@ class Line:
     width: int
     checksum: int
     notes: tuple[str, ...]
-
-
-def cache_folder() -> Path:
-    """``$VISTO_CACHE``, else ``$XDG_CACHE_HOME/visto``, else ``~/.cache/visto``. Raises ResourceError without home."""
-    if place := os.environ.get("VISTO_CACHE"):
-        return Path(place)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "visto"
-    try:
-        return Path.home() / ".cache" / "visto"
-    except RuntimeError as error:
-        raise ResourceError("no home folder for the cache of decoded images", hint=HINT) from error
 
 
 def folders() -> Path:
@@ -128,7 +115,7 @@ class Store:
     def need_writable(self) -> None:
         """Raises ResourceError where nothing can be added."""
         if self._why_read_only:
-            raise ResourceError(f"cannot write to the cache {self.folder}: {self._why_read_only}", hint=HINT)
+            raise ResourceError(f"cannot write to the cache {self.folder}: {self._why_read_only}", hint=CACHE_HINT)
 
     def append(self, records: Sequence[Record]) -> None:
         """Add the records whose content is not there yet (another process may have been faster).
@@ -144,7 +131,7 @@ class Store:
                 self._refresh()
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ResourceError(f"cannot write to the cache {self.folder}: {reason}", hint=HINT) from error
+            raise ResourceError(f"cannot write to the cache {self.folder}: {reason}", hint=CACHE_HINT) from error
 
     def pixels(self) -> Tensor:
         """All records, uint8 M×C×H×W, mapped from the disk: nothing is read before it is looked at."""

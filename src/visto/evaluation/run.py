@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from visto.bundle import seen_before
 from visto.data.cache import Pixels, materialise, take
@@ -12,6 +13,7 @@ from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry, counts
 from visto.data.loader import gather
 from visto.errors import DataError
+from visto.evaluation.groups import Group, judge_groups
 from visto.evaluation.judge import judge
 from visto.prediction import Recogniser
 from visto.types import Answer, Figure, Split, Task, Voice
@@ -25,7 +27,8 @@ class Evaluation:
 
     ``left_out`` counts images not judged because the model had seen them. ``details`` is what the task adds to its
     figures (for classification the confusion matrix), as JSON values. ``answers`` has one for each of the ``n`` images
-    in ``pixels``, whose items carry the targets.
+    in ``pixels``, whose items carry the targets. ``groups`` has the figures of each group of images, the worst first;
+    empty where the data has no groups.
     """
 
     task: str
@@ -39,6 +42,7 @@ class Evaluation:
     ledger: tuple[Entry, ...]
     answers: Sequence[Answer[Any]]
     pixels: Pixels
+    groups: tuple[Group, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -48,6 +52,7 @@ class Evaluation:
             "metrics": {name: figure.to_json() for name, figure in self.figures.items()},
             "classes": list(self.classes),
             **self.details,
+            "groups": [group.to_json() for group in self.groups],
             "overlap": {"judged": self.seen, "left_out": self.left_out},
             "ledger": counts(self.ledger),
         }
@@ -74,14 +79,9 @@ def evaluate(
             expected="images that the model has not seen",
             hint="give other data, or judge on seen images knowingly with --split",
         )
-    answers: list[Answer[Any]] = []
-    height, width = pixels.storage.shape[2:]
-    batches = torch.split(judged, max(1, min(256, _BATCH_PIXELS // (height * width))))
-    for rows in voice.progress(batches, total=len(batches), words="judging"):
-        answers += recogniser.answers(gather(pixels, rows))
     return judged_as(
         recogniser.task,
-        answers,
+        answer_all(recogniser, pixels, judged, voice),
         take(pixels, judged),
         name=task,
         split=named,
@@ -89,6 +89,16 @@ def evaluate(
         seen=int(known.sum()) if split else 0,
         left_out=left_out,
     )
+
+
+def answer_all(recogniser: Recogniser, pixels: Pixels, rows: Tensor, voice: Voice) -> list[Answer[Any]]:
+    """The recogniser's answers to the images at the places ``rows`` of pixels fitted for it."""
+    answers: list[Answer[Any]] = []
+    height, width = pixels.storage.shape[2:]
+    batches = torch.split(rows, max(1, min(256, _BATCH_PIXELS // (height * width))))
+    for batch in voice.progress(batches, total=len(batches), words="judging"):
+        answers += recogniser.answers(gather(pixels, batch))
+    return answers
 
 
 def judged_as(
@@ -104,6 +114,7 @@ def judged_as(
 ) -> Evaluation:
     """The evaluation of answers to the images of ``pixels``, whose items all carry a target."""
     targets = [item.target for item in pixels.items]
+    groups = [item.group for item in pixels.items]
     return Evaluation(
         task=name,
         split=split,
@@ -111,11 +122,12 @@ def judged_as(
         seen=seen,
         left_out=left_out,
         classes=classes,
-        figures=judge(task, answers, targets, [item.group for item in pixels.items]),
+        figures=judge(task, answers, targets, groups),
         details=task.details(answers, targets),
         ledger=pixels.entries,
         answers=answers,
         pixels=pixels,
+        groups=judge_groups(task, answers, targets, groups),
     )
 
 

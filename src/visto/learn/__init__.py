@@ -1,12 +1,28 @@
 """Learning: ``fit`` drives a learner step by step; what a run decides is its recipe, what it has is its state."""
 
-from collections.abc import Callable
-
+from visto.learn.features import FeatureFeed
+from visto.learn.feed import Feed, PixelFeed
 from visto.learn.fit import Learner, Step, fit
 from visto.learn.gradient import GradientLearner
+from visto.learn.outputs import outputs
 from visto.learn.recipe import Recipe
 from visto.learn.state import State, load_state, save_state
 
-__all__ = ["LEARNERS", "GradientLearner", "Learner", "Recipe", "State", "Step", "fit", "load_state", "save_state"]
+__all__ = [
+    "LEARNERS",
+    "FeatureFeed",
+    "Feed",
+    "GradientLearner",
+    "Learner",
+    "PixelFeed",
+    "Recipe",
+    "State",
+    "Step",
+    "fit",
+    "load_state",
+    "outputs",
+    "save_state",
+]
 
-LEARNERS: dict[str, Callable[..., GradientLearner]] = {"gradient": GradientLearner}
+# how a recipe learns: all of the model on pixels, or its upper stages on what the frozen ones give
+LEARNERS = ("gradient", "transfer")

@@ -3,86 +3,66 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from visto.data.augment import augment, mixup
-from visto.data.cache import Pixels
-from visto.data.loader import Order, gather, in_order
-from visto.errors import DataError, ResourceError, UsageError
+from visto.errors import ResourceError, UsageError
 from visto.learn.budget import seconds_a_step
+from visto.learn.feed import Feed
 from visto.learn.fit import Step
 from visto.learn.optimiser import OPTIMISERS, set_rate
 from visto.learn.precision import autocast, choose
-from visto.learn.randomness import generator, reseed
+from visto.learn.randomness import reseed
 from visto.learn.range_test import range_test
 from visto.learn.recipe import Recipe
 from visto.learn.schedule import SCHEDULES
 from visto.learn.state import State
-from visto.models import build_model
-from visto.preprocess import PREPROCESS
-from visto.types import Batch, Task
-
-_EVALUATION_PIXELS = 512 * 48 * 48  # a batch, so that large images do not fill the memory
+from visto.types import Batch, Silent, Task, Voice
 
 
 class GradientLearner:
-    """Learns ``task`` on ``train`` by ``recipe``, from ``initial`` weights if any; ``validation`` is just looked at."""
+    """Learns ``task`` by ``recipe`` on what ``feed`` gives; its validation images are just looked at."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        task: Task[Any, Any],
-        train: Pixels,
-        validation: Pixels,
-        *,
-        initial: Mapping[str, Tensor] | None = None,
-    ) -> None:
+    def __init__(self, recipe: Recipe, task: Task[Any, Any], feed: Feed) -> None:
         self.recipe = recipe
         self.task = task
-        self.train = train
-        self.validation = validation
-        self.initial = initial
-        self.normalise = recipe.preprocess.build(PREPROCESS).normalise
+        self.feed = feed
         self.schedule = SCHEDULES[recipe.schedule]
-        self.order = Order(len(train.items), recipe.batch_size)
-        self.targets = task.collate([_known(item.target, item.id) for item in train.items])
-        self.validation_targets = task.collate([_known(item.target, item.id) for item in validation.items])
 
     def blank(self) -> State:
         """A state before the first step, with no decision taken yet: what a saved one is loaded into."""
         recipe = self.recipe
-        reseed(recipe.seed, "model", 0)
-        model = build_model(recipe.model)
-        if self.initial is not None:
-            model.load_state_dict(dict(self.initial))
+        model = self.feed.module()
         return State(
             model=model,
             averaged={k: v.detach().clone() for k, v in model.state_dict().items()},
-            optimiser=OPTIMISERS[recipe.optimiser](model, recipe.weight_decay),
-            total_steps=max(1, round(recipe.epochs * self.order.steps_per_epoch)),
+            optimiser=OPTIMISERS[recipe.optimiser](model, recipe.weight_decay, recipe.lr_decay),
+            total_steps=max(1, round(recipe.epochs * self.feed.order.steps_per_epoch)),
             decisions={"lr": recipe.lr},
         )
 
-    def start(self, clock: Callable[[], float] = lambda: 0.0) -> State:
+    def start(self, clock: Callable[[], float] = lambda: 0.0, voice: Voice | None = None) -> State:
         """A state before the first step, with every decision that measurement or the clock has to take, taken.
 
         ``clock`` gives the seconds that the run has used so far; the budget covers them too.
         """
         recipe, state = self.recipe, self.blank()
-        precision, reason = choose(recipe.precision, state.model, self.batch(0).inputs["images"][:32])
+        precision, reason = choose(recipe.precision, *self.feed.trial())
         state.decisions |= {"precision": precision, "precision_reason": reason}
+        self.feed.prepare(precision, voice or Silent())
+        self.feed.begin(state.model, precision)
+        state.averaged = {k: v.detach().clone() for k, v in state.model.state_dict().items()}
         if recipe.lr == 0:
             trial = self._copy(state)
-            state.decisions |= range_test(lambda k, rate: self.descend(trial, self.batch(k), rate))
+            state.decisions |= range_test(lambda k, rate: self.descend(trial, self.feed.batch(k), rate))
         if recipe.budget:
             trial = self._copy(state)
             cost = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
-            cost += seconds_a_step(lambda _: self._look(trial), 0.0) / self.order.steps_per_epoch
+            cost += seconds_a_step(lambda _: self._look(trial), 0.0) / self.feed.order.steps_per_epoch
             state.total_steps = int(0.9 * (recipe.budget - clock()) / cost)
             if state.total_steps < 1:
                 raise ResourceError(
@@ -99,14 +79,14 @@ class GradientLearner:
         """
         began = time.perf_counter()
         rate = state.decisions["lr"] * self.schedule(state.step / state.total_steps)
-        loss = self.descend(state, self.batch(state.step), rate)
+        loss = self.descend(state, self.feed.batch(state.step), rate)
         self._average(state)
         state.step += 1
         last = state.step == state.total_steps
         figures = None
-        if last or state.step % self.order.steps_per_epoch == 0:
+        if last or state.step % self.feed.order.steps_per_epoch == 0:
             figures = self._look(state)
-            figures |= {"epoch": math.ceil(state.step / self.order.steps_per_epoch), "loss": loss, "lr": rate}
+            figures |= {"epoch": math.ceil(state.step / self.feed.order.steps_per_epoch), "loss": loss, "lr": rate}
             state.history.append(figures)
             self._mark_best(state)
         if last:
@@ -114,27 +94,12 @@ class GradientLearner:
         state.seconds += time.perf_counter() - began
         return Step(step=state.step, total=state.total_steps, loss=loss, figures=figures)
 
-    def batch(self, step: int) -> Batch[Tensor]:
-        """The batch of a step: drawn, augmented and normalised as (seed, step) say."""
-        recipe = self.recipe
-        if self.order.needs_shuffle(step):
-            epoch = self.order.epoch(step)
-            self.order.shuffle(epoch, generator(recipe.seed, "order", epoch))
-        rows = self.order.rows(step)
-        random = generator(recipe.seed, "augment", step)
-        images = augment(gather(self.train, rows), recipe.augmentation, random)
-        targets = self.targets[rows]
-        if recipe.mixup:
-            images, targets = mixup(images.float(), targets, recipe.mixup, random)
-        images = self.normalise(images).contiguous(memory_format=torch.channels_last)
-        return Batch(inputs={"images": images}, targets=targets, rows=rows)
-
     def descend(self, state: State, batch: Batch[Tensor], rate: float) -> float:
         """One step down the gradient at learning rate ``rate``; gives the loss."""
         model = state.model.train()
         reseed(self.recipe.seed, "dropout", state.step)
         with autocast(state.decisions["precision"]):
-            loss = self.task.loss(model, batch).total
+            loss = self.task.loss(self.feed.balance.shifted(model), batch).total
         if self.recipe.l1:
             loss = loss + self.recipe.l1 * sum(p.abs().sum() for p in model.parameters() if p.ndim > 1)
         value = float(loss.detach())
@@ -149,21 +114,12 @@ class GradientLearner:
         state.optimiser.step()
         return value
 
-    def scores(self, state: State, weights: Mapping[str, Tensor], pixels: Pixels, *, exact: bool) -> Tensor:
-        """The raw outputs (logits N×K) of ``weights`` on images, in fp32 where ``exact``, else as the run computes."""
-        precision = "fp32" if exact else state.decisions["precision"]
-        model = state.model.eval()
-        out = []
-        with torch.no_grad(), autocast(precision):
-            height, width = pixels.storage.shape[2:]
-            for _, images in in_order(pixels, max(1, min(512, _EVALUATION_PIXELS // (height * width)))):
-                ready = self.normalise(images).contiguous(memory_format=torch.channels_last)
-                out.append(functional_call(model, dict(weights), (ready,))["logits"].float())
-        return torch.cat(out)
-
     def _look(self, state: State) -> dict[str, float]:
-        logits = self.scores(state, state.averaged, self.validation, exact=False)
-        found = self.task.look({"logits": logits}, self.validation_targets)
+        model, parts = state.model.eval(), []
+        with torch.no_grad(), autocast(state.decisions["precision"]):
+            for inputs in self.feed.held_out():
+                parts.append(functional_call(model, dict(state.averaged), (inputs,))["logits"].float())
+        found = self.task.look({"logits": torch.cat(parts)}, self.feed.validation_targets)
         return {f"validation_{name}": value for name, value in found.items()}
 
     def _mark_best(self, state: State) -> None:
@@ -194,17 +150,11 @@ class GradientLearner:
         return State(
             model=model,
             averaged={k: v.clone() for k, v in state.averaged.items()},
-            optimiser=OPTIMISERS[self.recipe.optimiser](model, self.recipe.weight_decay),
+            optimiser=OPTIMISERS[self.recipe.optimiser](model, self.recipe.weight_decay, self.recipe.lr_decay),
             total_steps=state.total_steps,
             decisions=dict(state.decisions),
         )
 
     def _rehearse(self, trial: State, index: int) -> None:
-        self.descend(trial, self.batch(index), 1e-6)
+        self.descend(trial, self.feed.batch(index), 1e-6)
         self._average(trial)
-
-
-def _known(target: Any, name: str) -> Any:
-    if target is None:
-        raise DataError(f"{name} has no label: it cannot be learnt from")
-    return target

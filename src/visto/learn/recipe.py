@@ -8,6 +8,7 @@ from torch import nn
 
 from visto.data.augment import check_names
 from visto.errors import UsageError
+from visto.learn.balance import BALANCES
 from visto.learn.optimiser import OPTIMISERS
 from visto.learn.schedule import SCHEDULES
 from visto.preprocess import Standard
@@ -22,6 +23,12 @@ class Recipe:
     ``patience`` stops after that many epochs without a better validation figure (0: never) and keeps the best epoch.
     ``budget`` (seconds, 0: none) lets the clock choose the number of epochs at the start. ``augmentation`` names
     functions of ``visto.data.augment``. ``precision`` is auto, fp32 or bf16.
+
+    ``pretrained`` begins with the published weights of the model (``visto.models.weights``). The learner ``transfer``
+    freezes the first ``frozen`` stages of a backbone and runs them once over ``views`` augmented views of each image.
+    ``lr_decay`` is what each stage further down takes of the learning rate above it. ``balance`` treats classes of
+    unequal size (``visto.learn.balance``). With ``repeats`` above 1 a batch holds each image so many times, augmented
+    each time anew (Hoffer et al. 2020).
     """
 
     model: Spec[nn.Module]
@@ -43,6 +50,12 @@ class Recipe:
     budget: float = 0.0
     precision: str = "auto"
     seed: int = 0
+    pretrained: bool = False
+    frozen: int = 0
+    views: int = 0
+    lr_decay: float = 1.0
+    balance: str = "none"
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         check_names(self.augmentation)
@@ -56,7 +69,12 @@ class Recipe:
         _within("mixup", self.mixup, 0, 2)
         _within("patience", self.patience, 0, 100_000)
         _within("seed", self.seed, 0, 2**53)
+        _within("frozen stages", self.frozen, 0, 1000)
+        _within("views", self.views, 0, 1000)
+        _within("lr decay", self.lr_decay, 0, 1, open_low=True)
+        _within("repeats", self.repeats, 1, self.batch_size)
         for kind, name, table in (
+            ("balance", self.balance, BALANCES),
             ("optimiser", self.optimiser, OPTIMISERS),
             ("schedule", self.schedule, SCHEDULES),
         ):

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from visto.metrics.scored import Scored, ScoredMetric, class_sums
+from visto.metrics.rows import Proportions, class_sums
+from visto.metrics.scored import Scored, ScoredMetric
 
 
 def top_k(classes: int) -> int | None:
@@ -49,5 +50,6 @@ class Accuracy(ScoredMetric):
         right = class_sums(weights_nr, targets.where(self.columns["correct"], classes), classes)
         return {**figures, "balanced_accuracy": (right / support).nanmean(dim=0)}
 
-    def proportions(self) -> Mapping[str, tuple[float, float]]:
-        return {name: (float(hit.sum()), float(len(hit))) for name, hit in self._hits().items()}
+    def proportions(self, weights_nr: Tensor) -> Proportions:
+        total = weights_nr.sum(dim=0)
+        return {name: (hit.double() @ weights_nr, total) for name, hit in self._hits().items()}

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from visto.metrics.scored import Scored, ScoredMetric, class_sums
+from visto.metrics.rows import class_sums
+from visto.metrics.scored import Scored, ScoredMetric
 
 BINS = 15
 

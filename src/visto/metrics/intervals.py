@@ -7,19 +7,24 @@ still too narrow. Resample r is a function of (seed, r) alone, so that two recog
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from visto.metrics.scored import ScoredMetric
+from visto.metrics.rows import Proportions, RowMetric
 from visto.metrics.wilson import wilson
 from visto.types import Figure, Metric
 
 LEVEL = 0.95
 Groups = Sequence[str | None]
 ComputeMany = Callable[[Tensor], Mapping[str, Tensor]]
+
+# 0 and 1 are other ends for them than for a share of images
+_NO_SHARES = ("kappa",)
 
 # float64 weights of one chunk: 40 MB
 _CHUNK = 5_000_000
@@ -34,9 +39,9 @@ class Batched(Protocol):
 
 @runtime_checkable
 class Proportional(Protocol):
-    """A metric some of whose figures are plain proportions: their successes and trials."""
+    """A metric some of whose figures are plain proportions: their successes and trials for R weightings (N×R)."""
 
-    def proportions(self) -> Mapping[str, tuple[float, float]]: ...
+    def proportions(self, weights_nr: Tensor) -> Proportions: ...
 
 
 def compute_many(metric: Metric[Any], weights_nr: Tensor) -> Mapping[str, Tensor]:
@@ -145,14 +150,30 @@ def figures(
     interval, everything else the bootstrap. Undefined figures are left out.
     """
     groups = _shared(groups, n)
-    values = {name: value for metric in metrics for name, value in _finite(metric.compute()).items()}
-    plain: dict[str, tuple[float, float]] = {}
-    for metric in metrics if groups is None else ():
-        if isinstance(metric, Proportional):
-            plain |= metric.proportions()
+    values, plain = _values(metrics), _plain(metrics, n) if groups is None else {}
     samples: dict[str, Tensor] = {}
     if any(name not in plain for name in values):
-        samples = bootstrap(lambda w: _together(metrics, w), n, resamples=resamples, seed=seed, groups=groups)
+        samples = bootstrap(partial(_together, metrics), n, resamples=resamples, seed=seed, groups=groups)
+    return _bounded(values, plain, samples)
+
+
+def _values(metrics: Sequence[Metric[Any]]) -> dict[str, float]:
+    return {name: value for metric in metrics for name, value in _finite(metric.compute()).items()}
+
+
+def _plain(metrics: Sequence[Metric[Any]], n: int) -> dict[str, tuple[float, float]]:
+    """Successes and trials of the plain proportions among the figures."""
+    found: dict[str, tuple[float, float]] = {}
+    for metric in metrics if n else ():
+        if isinstance(metric, Proportional):
+            shares = metric.proportions(torch.ones(n, 1).double())
+            found |= {name: (float(successes), float(trials)) for name, (successes, trials) in shares.items()}
+    return found
+
+
+def _bounded(
+    values: Mapping[str, float], plain: Mapping[str, tuple[float, float]], samples: Mapping[str, Tensor]
+) -> dict[str, Figure]:
     known = {name: _wilson_figure(values[name], *plain[name]) for name in plain if name in values}
     known |= {name: percentile_figure(v, samples.get(name)) for name, v in values.items() if name not in plain}
     return {name: known[name] if name in plain else _at_the_edge(name, known) for name in values}
@@ -164,7 +185,7 @@ def _at_the_edge(name: str, known: Mapping[str, Figure]) -> Figure:
     Those of its own class, or all of them: an F1 of 1 is no surer than the recall and precision of 1 behind it.
     """
     figure = known[name]
-    if figure.low is not None or figure.value not in (0.0, 1.0):
+    if figure.low is not None or figure.value not in (0.0, 1.0) or name in _NO_SHARES:
         return figure
     family = [f for other, f in known.items() if "/" not in name or other.split("/", 1)[-1] == name.split("/", 1)[-1]]
     bounds = [(f.low, f.high) for f in family if f.low is not None and f.high is not None and f.value == figure.value]
@@ -176,12 +197,21 @@ def _at_the_edge(name: str, known: Mapping[str, Figure]) -> Figure:
 
 
 def _check_same_rows(first: Sequence[Metric[Any]], second: Sequence[Metric[Any]]) -> None:
-    rows = [metric.rows for metric in (*first, *second) if isinstance(metric, ScoredMetric)]
+    rows = [metric.rows for metric in (*first, *second) if isinstance(metric, RowMetric)]
     if any(not torch.equal(rows[0], other) for other in rows[1:]):
         raise ValueError("the two recognisers did not see the same images")
 
 
-def paired_difference(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """The figures of two recognisers on the same images, and second minus first of those that both have."""
+
+    first: Mapping[str, Figure]
+    second: Mapping[str, Figure]
+    difference: Mapping[str, Figure]
+
+
+def paired(
     first: Sequence[Metric[Any]],
     second: Sequence[Metric[Any]],
     *,
@@ -189,24 +219,24 @@ def paired_difference(
     groups: Groups | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, Figure]:
-    """Second minus first of each figure that both have, with the bootstrap interval of the difference.
+) -> Paired:
+    """Two recognisers' figures, each as ``figures`` gives it, and their differences with the bootstrap's interval.
 
     Both are computed on the same resamples of the same images, so what is hard for both cancels out and the
     interval is narrower than the two figures' own. Without bounds where the two never differ. Raises ValueError
     where they did not see the same images.
     """
     _check_same_rows(first, second)
-    before = {name: value for metric in first for name, value in _finite(metric.compute()).items()}
-    after = {name: value for metric in second for name, value in _finite(metric.compute()).items()}
-
-    def difference(weights_nr: Tensor) -> dict[str, Tensor]:
-        old, new = _together(first, weights_nr), _together(second, weights_nr)
-        return {name: new[name] - old[name] for name in before if name in new and name in old}
-
-    samples = bootstrap(difference, n, resamples=resamples, seed=seed, groups=_shared(groups, n))
-    return {
-        name: percentile_figure(after[name] - value, samples.get(name))
-        for name, value in before.items()
-        if name in after
-    }
+    groups = _shared(groups, n)
+    before, after = _values(first), _values(second)
+    old = bootstrap(partial(_together, first), n, resamples=resamples, seed=seed, groups=groups)
+    new = bootstrap(partial(_together, second), n, resamples=resamples, seed=seed, groups=groups)
+    return Paired(
+        first=_bounded(before, _plain(first, n) if groups is None else {}, old),
+        second=_bounded(after, _plain(second, n) if groups is None else {}, new),
+        difference={
+            name: percentile_figure(after[name] - value, new[name] - old[name] if name in new and name in old else None)
+            for name, value in before.items()
+            if name in after
+        },
+    )

@@ -1,15 +1,41 @@
 """Precision, recall and F1: of each class, and their plain mean over the classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from visto.metrics.scored import Scored, ScoredMetric, class_sums
+from visto.metrics.rows import Proportions, class_sums
+from visto.metrics.scored import Scored, ScoredMetric
 
 
-def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+def ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """``part`` / ``whole``, and 0 where there is no whole; of any one shape."""
     return torch.where(whole > 0, part / whole.where(whole > 0, 1.0), 0.0)
+
+
+def class_figures(classes: Sequence[str], hits: Tensor, predicted: Tensor, support: Tensor) -> dict[str, Tensor]:
+    """Precision, recall and F1, of each class and on average, from weights of K classes in R weightings (each K×R)."""
+    present = (predicted + support) > 0
+    figures: dict[str, Tensor] = {}
+    for name, values in (
+        ("precision", ratio(hits, predicted)),
+        ("recall", ratio(hits, support)),
+        ("f1", ratio(2 * hits, predicted + support)),
+    ):
+        values = values.where(present, torch.nan)
+        figures[name] = values.nanmean(dim=0)
+        figures |= {f"{name}/{label}": row for label, row in zip(classes, values, strict=True)}
+    return figures
+
+
+def class_proportions(classes: Sequence[str], hits: Tensor, predicted: Tensor, support: Tensor) -> Proportions:
+    """Precision and recall of a class; no trials where nothing was predicted, or there is nothing to find."""
+    plain: dict[str, tuple[Tensor, Tensor]] = {}
+    for k, label in enumerate(classes):
+        plain[f"precision/{label}"] = (hits[k], predicted[k])
+        plain[f"recall/{label}"] = (hits[k], support[k])
+    return plain
 
 
 class PrecisionRecall(ScoredMetric):
@@ -34,26 +60,7 @@ class PrecisionRecall(ScoredMetric):
         )
 
     def compute_many(self, weights_nr: Tensor) -> Mapping[str, Tensor]:
-        hits, predicted, support = self._counts(weights_nr)
-        present = (predicted + support) > 0
-        figures: dict[str, Tensor] = {}
-        for name, values in (
-            ("precision", _ratio(hits, predicted)),
-            ("recall", _ratio(hits, support)),
-            ("f1", _ratio(2 * hits, predicted + support)),
-        ):
-            values = values.where(present, torch.nan)
-            figures[name] = values.nanmean(dim=0)
-            figures |= {f"{name}/{label}": row for label, row in zip(self.classes, values, strict=True)}
-        return figures
+        return class_figures(self.classes, *self._counts(weights_nr))
 
-    def proportions(self) -> Mapping[str, tuple[float, float]]:
-        """Precision and recall of a class; no trials where nothing was predicted, or there is nothing to find."""
-        if len(self.rows) == 0:
-            return {}
-        hits, predicted, support = (c[:, 0].tolist() for c in self._counts(torch.ones(len(self.rows), 1).double()))
-        plain: dict[str, tuple[float, float]] = {}
-        for k, label in enumerate(self.classes):
-            plain[f"precision/{label}"] = (hits[k], predicted[k])
-            plain[f"recall/{label}"] = (hits[k], support[k])
-        return plain
+    def proportions(self, weights_nr: Tensor) -> Proportions:
+        return class_proportions(self.classes, *self._counts(weights_nr))

@@ -1,19 +1,12 @@
-"""What the classification metrics share: labels as stacked tensors, kept by row, weighed in many ways at once.
+"""Answers and truths of one class out of K, stacked as tensors: what the metrics of classification start from."""
 
-A metric keeps only the columns it needs (accuracy two integers an image, not K scores), so that a test set of
-ImageNet's size stays small in memory. All resamples of a bootstrap are computed together: ``compute_many`` takes
-weights N×R, one column a resample, and images run down the first axis because sums over images are then whole rows.
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
-from visto.errors import ModelError
+from visto.metrics.rows import RowMetric, check_finite, stacked_scores
 from visto.types import Label
 
 
@@ -32,12 +25,7 @@ class Scored:
                 raise ValueError(f"{len(indices)} {name}s for {n} rows of scores")
             if n and int(indices.max()) >= classes:
                 raise ValueError(f"{name} of class {int(indices.max())}, expected less than {classes}")
-        if not bool(torch.isfinite(self.scores).all()):
-            raise ModelError(
-                "the model answers with scores that are not numbers",
-                expected="finite scores",
-                hint="train it again with a lower learning rate",
-            )
+        check_finite(self.scores)
 
     @property
     def correct(self) -> Tensor:
@@ -45,107 +33,12 @@ class Scored:
         return self.predicted == self.targets
 
 
-def stack(predictions: Sequence[Label], targets: Sequence[Label], *, classes: int) -> Scored:
-    """Stack labels into tensors. Raises ValueError where a prediction has no scores or not ``classes`` of them."""
-    if len(predictions) != len(targets):
-        raise ValueError(f"{len(predictions)} predictions for {len(targets)} targets")
-    rows = [p.scores for p in predictions if p.scores is not None]
-    if len(rows) != len(predictions) or any(tuple(row.shape) != (classes,) for row in rows):
-        raise ValueError(f"a prediction does not carry {classes} scores")
-    scores = torch.stack(rows).detach().cpu() if rows else torch.zeros(0, classes)
-    if scores.dtype not in (torch.float32, torch.float64):
-        scores = scores.float()
-    return Scored(
-        scores=scores,
-        predicted=torch.tensor([p.index for p in predictions], dtype=torch.int64),
-        targets=torch.tensor([t.index for t in targets], dtype=torch.int64),
-    )
+class ScoredMetric(RowMetric[Label, Scored]):
+    """A metric of classification."""
 
-
-def bag_sums(values_nr: Tensor, order: Tensor, starts: Tensor) -> Tensor:
-    """Sum the rows ``values_nr[order]`` in B bags, each from its start to the next: B×R.
-
-    One threaded pass without a copy of the gathered rows: index_add_ takes ten times as long.
-    """
-    return embedding_bag(order, values_nr, starts, mode="sum")
-
-
-def class_sums(values_nr: Tensor, groups_n: Tensor, count: int) -> Tensor:
-    """Sum the rows of N×R values by group, count×R; rows of a group ``count`` or above are left out.
-
-    >>> class_sums(torch.tensor([[1.0], [2.0], [4.0], [8.0]]), torch.tensor([0, 1, 0, 3]), 3).flatten().tolist()
-    [5.0, 2.0, 0.0]
-    """
-    groups, order = groups_n.sort(stable=True)
-    starts = torch.searchsorted(groups, torch.arange(count + 1))
-    return bag_sums(values_nr, order[: int(starts[-1])], starts[:-1])
-
-
-class ScoredMetric(ABC):
-    """A metric of classification. A final class says what it keeps of each image and how it weighs that.
-
-    Weights belong to the images in ascending order of row, in whatever order the batches came.
-    """
-
-    def __init__(self, classes: Sequence[str]) -> None:
-        if len(set(classes)) != len(classes) or not classes:
-            raise ValueError("classes must be unique names, at least one")
-        self.classes = tuple(classes)
-        self._parts: list[Mapping[str, Tensor]] = []
-        self._columns: Mapping[str, Tensor] | None = None
-
-    @abstractmethod
-    def keep(self, scored: Scored) -> Mapping[str, Tensor]:
-        """The columns this metric needs, each with N rows."""
-
-    @abstractmethod
-    def compute_many(self, weights_nr: Tensor) -> Mapping[str, Tensor]:
-        """Each figure for R weightings (float64 N×R, N ≥ 1): R values, NaN where a weighting leaves it undefined."""
-
-    def proportions(self) -> Mapping[str, tuple[float, float]]:
-        """Successes and trials of those figures that are plain proportions of the images."""
-        return {}
-
-    def update(self, rows: Tensor, predictions: Sequence[Label], targets: Sequence[Label]) -> None:
-        """Add a batch. Raises ValueError where the lengths differ, ModelError for scores that are not finite."""
-        scored = stack(predictions, targets, classes=len(self.classes))
-        if tuple(rows.shape) != (len(scored.targets),):
-            raise ValueError(f"{tuple(rows.shape)} rows for {len(scored.targets)} predictions")
-        self._parts.append({"row": rows.detach().cpu().to(torch.int64), **self.keep(scored)})
-        self._columns = None
-
-    def compute(self, weights: Tensor | None = None) -> Mapping[str, float]:
-        """The figures for one weighting (N floats ≥ 0; None: all 1); a figure that is not defined is left out.
-
-        A weight of 0 is the same as not having seen the image. Raises ValueError for weights of another length,
-        negative or not finite.
-        """
-        n = len(self.rows)
-        weights = torch.ones(n) if weights is None else weights.detach().cpu()
-        if tuple(weights.shape) != (n,):
-            raise ValueError(f"weights of shape {tuple(weights.shape)}, expected ({n},)")
-        if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
-            raise ValueError("weights must be finite and not negative")
-        if n == 0:
-            return {}
-        values = {name: float(value) for name, value in self.compute_many(weights.double()[:, None]).items()}
-        return {name: value for name, value in values.items() if value == value}
-
-    @property
-    def rows(self) -> Tensor:
-        """The rows seen, ascending (N int64). Raises ValueError where an image was given twice."""
-        return self.columns["row"]
-
-    @property
-    def columns(self) -> Mapping[str, Tensor]:
-        """What was kept of all batches, in order of row."""
-        if self._columns is None:
-            nothing = {"row": torch.zeros(0, dtype=torch.int64), **self.keep(stack([], [], classes=len(self.classes)))}
-            parts = self._parts or [nothing]
-            joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-            order = joined["row"].argsort(stable=True)
-            columns = {name: column[order] for name, column in joined.items()}
-            if bool((columns["row"].diff() == 0).any()):
-                raise ValueError("an image was given twice to the same metric")
-            self._parts, self._columns = [columns], columns
-        return self._columns
+    def stack(self, predictions: Sequence[Label], targets: Sequence[Label]) -> Scored:
+        return Scored(
+            scores=stacked_scores([p.scores for p in predictions], classes=len(self.classes)),
+            predicted=torch.tensor([p.index for p in predictions], dtype=torch.int64),
+            targets=torch.tensor([t.index for t in targets], dtype=torch.int64),
+        )

@@ -12,14 +12,19 @@ import torch
 from torch import nn
 
 from visto.models.cnn import cnn
+from visto.models.efficientnet_lite import efficientnet_lite0
 from visto.models.mlp import mlp
 from visto.models.resnet import resnet
+from visto.models.resnet_imagenet import resnet18, resnet50
 from visto.spec import Spec
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "mlp": mlp,
     "cnn": cnn,
     "resnet": resnet,
+    "efficientnet_lite0": efficientnet_lite0,
+    "resnet18": resnet18,
+    "resnet50": resnet50,
 }
 
 for _entry in entry_points(group="visto.models"):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from visto.bundle import Bundle, read_bundle
-from visto.errors import ModelError
+from visto.errors import ModelError, UsageError
 from visto.models import build_model
 from visto.preprocess import PREPROCESS, Fit
 from visto.tasks import TASKS
@@ -42,7 +42,10 @@ class TorchRecogniser:
                 hint="install a newer Visto",
             )
         self.task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
-        preprocess = manifest.preprocess.build(PREPROCESS)
+        try:
+            preprocess = manifest.preprocess.build(PREPROCESS)
+        except UsageError as error:
+            raise ModelError(f"{bundle.path}: {error.message}", hint="install a newer Visto") from error
         self.fit = preprocess.fit
         self.seen = bundle.seen
         model = build_model(manifest.model)

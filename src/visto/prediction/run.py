@@ -69,6 +69,6 @@ def _fitted(recogniser: Recogniser, named: Named) -> tuple[str, Tensor, View] | 
     name, content = named
     try:
         decoded = decode(content(), at_least=recogniser.fit.at_least)
+        return name, recogniser.fit(decoded.pixels[None]), recogniser.fit.view(decoded.original)
     except DataError as error:
         return Failed(id=name, error=error)
-    return name, recogniser.fit(decoded.pixels[None]), recogniser.fit.view(decoded.original)

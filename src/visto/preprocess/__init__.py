@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from visto.preprocess.standard import Fit, Normalise, Standard
+from visto.preprocess.steps import STEPS, canonical, is_colourless
 
-__all__ = ["PREPROCESS", "Fit", "Normalise", "Standard"]
+__all__ = ["PREPROCESS", "STEPS", "Fit", "Normalise", "Standard", "canonical", "is_colourless"]
 
 PREPROCESS: dict[str, Callable[..., Standard]] = {"standard": Standard}

@@ -1,41 +1,74 @@
 """The standard preparation: fit an image to the model's size and channels, then normalise it.
 
-The first half takes uint8 to uint8, so that its result can be cached and training never sees a codec twice; the
-second half is arithmetic and runs with the model.
+The first half, with the steps that were asked for, takes uint8 to uint8, so that its result can be cached and training
+never sees a codec twice; the second half is arithmetic and runs with the model.
 """
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visto.errors import UsageError
+from visto.preprocess.steps import PIXELS_VERSION, apply, parse
 from visto.types import Size, View
 
 # ITU-R BT.601 luma, as in Pillow's convert("L") and OpenCV
 _LUMA = (0.299, 0.587, 0.114)
+CROPS = ("whole", "middle")
 
 
 class Fit(nn.Module):
-    """uint8 images of any size (N×1×h×w or N×3×h×w) to uint8 N×channels×height×width: grey or colour, then resized.
+    """uint8 images of any size (N×1×h×w or N×3×h×w) to uint8 N×channels×height×width.
 
-    The resize is bilinear with antialiasing and does not keep the aspect ratio: nothing of the image is cut away.
-    ``at_least`` tells the decoder how much of a JPEG's resolution is needed.
+    Resized, prepared by the steps (texts of ``visto.preprocess.steps``), brought to grey or colour. The resize is
+    bilinear with antialiasing. With ``crop`` "whole" it does not keep the aspect ratio, and nothing of the image is cut
+    away; with "middle" it keeps it, and what sticks out on both sides is cut. ``at_least`` tells the decoder how much
+    of a JPEG's resolution is needed.
+
+    Raises UsageError for a step that is not known, or that no image of the size can go through; when called, DataError
+    for an image that a step cannot treat.
     """
 
-    def __init__(self, *, size: Size, channels: int) -> None:
+    def __init__(self, *, size: Size, channels: int, crop: str = "whole", prepare: Sequence[str] = ()) -> None:
         super().__init__()
+        if crop not in CROPS:
+            raise UsageError(f"no crop {crop!r}", expected=f"one of {', '.join(CROPS)}")
+        self.crop = crop
         if channels not in (1, 3):
             raise UsageError(f"{channels} channels", expected="1 (grey) or 3 (colour)")
         self.size = size
         self.channels = channels
+        self.steps = parse(prepare)
+        for step in self.steps:
+            if step.least_side > min(size.height, size.width):
+                raise UsageError(
+                    f"step {str(step)!r} on images of {size.width}×{size.height} pixels",
+                    expected=f"at least {step.least_side}×{step.least_side} pixels",
+                    hint="choose smaller values for it, or a larger size",
+                )
 
     @property
     def key(self) -> str:
         """What the result depends on, as JSON: the identity of the cache."""
-        return json.dumps({"fit": "squash", "size": [self.size.height, self.size.width], "channels": self.channels})
+        fit = "squash" if self.crop == "whole" else self.crop
+        key = {"fit": fit, "size": [self.size.height, self.size.width], "channels": self.channels}
+        if self.steps:
+            key |= {"steps": [str(step) for step in self.steps], "steps_version": PIXELS_VERSION}
+        return json.dumps(key)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What builds it again, as JSON values; what is as ever is left out."""
+        out: dict[str, Any] = {"size": [self.size.height, self.size.width], "channels": self.channels}
+        if self.crop != "whole":
+            out["crop"] = self.crop
+        if self.steps:
+            out["prepare"] = [str(step) for step in self.steps]
+        return out
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -46,22 +79,39 @@ class Fit(nn.Module):
         return self.size
 
     def forward(self, images_nchw: Tensor) -> Tensor:
+        if self.steps:
+            images_nchw = apply(self._fitted(images_nchw, images_nchw.shape[1]), self.steps)
+        return self._fitted(images_nchw, self.channels)
+
+    def _fitted(self, images_nchw: Tensor, channels: int) -> Tensor:
+        """Brought to the size and so many channels; the same tensor where it has both."""
         fits = tuple(images_nchw.shape[2:]) == (self.size.height, self.size.width)
-        if images_nchw.shape[1] == self.channels and fits:
+        if images_nchw.shape[1] == channels and fits:
             return images_nchw
         pixels = images_nchw.float()
-        if images_nchw.shape[1] == 3 and self.channels == 1:
+        if images_nchw.shape[1] == 3 and channels == 1:
             pixels = (pixels * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         if not fits:
-            pixels = F.interpolate(pixels, size=self.shape[1:], mode="bilinear", antialias=True, align_corners=False)
-        if images_nchw.shape[1] == 1 and self.channels == 3:
+            height, width, top, left = self._placed(pixels.shape[2], pixels.shape[3])
+            pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
+            pixels = pixels[:, :, top : top + self.size.height, left : left + self.size.width]
+        if images_nchw.shape[1] == 1 and channels == 3:
             pixels = pixels.expand(-1, 3, -1, -1)
         return pixels.round().clamp(0, 255).to(torch.uint8)
 
     def view(self, original: Size) -> View:
         """How the fitted image maps back to one of the original size."""
-        x, y = original.width / self.size.width, original.height / self.size.height
-        return View(size=original, to_original=torch.tensor([[x, 0.0, 0.0], [0.0, y, 0.0]]))
+        height, width, top, left = self._placed(original.height, original.width)
+        x, y = original.width / width, original.height / height
+        return View(size=original, to_original=torch.tensor([[x, 0.0, x * left], [0.0, y, y * top]]))
+
+    def _placed(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Height and width that an image is resized to, and where in that the model's input begins (top, left)."""
+        if self.crop == "whole":
+            return self.size.height, self.size.width, 0, 0
+        scale = max(self.size.height / height, self.size.width / width)
+        tall, wide = max(self.size.height, round(height * scale)), max(self.size.width, round(width * scale))
+        return tall, wide, (tall - self.size.height) // 2, (wide - self.size.width) // 2
 
 
 class Normalise(nn.Module):
@@ -80,16 +130,28 @@ class Normalise(nn.Module):
 
 
 class Standard(nn.Module):
-    """Fit, then normalise. ``size`` is (height, width); ``mean`` and ``std`` have one value a channel, in 0–1."""
+    """Fit, then normalise. ``size`` is (height, width); ``mean`` and ``std`` have one value a channel, in 0–1.
 
-    def __init__(self, *, size: Sequence[int], channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    ``crop`` is as in ``Fit``; ``prepare`` has the steps to go through on the way, such as ``["gray", "clahe=2:8"]``.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: Sequence[int],
+        channels: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        crop: str = "whole",
+        prepare: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         if len(mean) != channels or len(std) != channels or min(std) <= 0:
             raise UsageError(
                 f"mean {mean} and deviation {std} for {channels} channels",
                 expected="one value a channel, deviations above 0",
             )
-        self.fit = Fit(size=Size(height=size[0], width=size[1]), channels=channels)
+        self.fit = Fit(size=Size(height=size[0], width=size[1]), channels=channels, crop=crop, prepare=prepare)
         self.normalise = Normalise(mean=mean, std=std)
 
     def forward(self, images_nchw: Tensor) -> Tensor:

@@ -1,52 +1,81 @@
 """The recipe that Visto takes where nobody says otherwise, chosen by what the data is like."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from visto.data.facts import Facts
 from visto.learn import Recipe
+from visto.models.weights import WEIGHTS, find
 from visto.spec import Spec
 from visto.types import Size
 
 _SMALL = 64  # pixels a side: below, images are taken at their own size
 _LARGE = 96  # pixels a side that larger ones are brought to
+_LONGEST = 1.6  # of a side to the other: longer images lose too much where only their middle is taken
+_BACKBONE = "efficientnet_lite0"
 
 
-def default_size(facts: Facts) -> tuple[Size, str]:
-    """The model's input size, and why."""
+def are_photos(facts: Facts) -> bool:
+    """Whether the images are larger than digits, icons and thumbnails are."""
+    return max(facts.typical.height, facts.typical.width) > _SMALL
+
+
+def default_size(facts: Facts, pretrained: str | None = None) -> tuple[Size, str]:
+    """The model's input size, and why; ``pretrained`` names the model whose published weights are used."""
+    if pretrained is not None:
+        side = WEIGHTS[pretrained].size
+        return Size(height=side, width=side), "as it was pretrained"
     side = max(facts.typical.height, facts.typical.width)
-    if side <= _SMALL and facts.uniform:
+    if not are_photos(facts) and facts.uniform:
         return facts.typical, "the images' own size"
     side = max(8, min(_LARGE, side))
     return Size(height=side, width=side), "a size that a CPU trains in minutes"
 
 
-def default_model(channels: int) -> tuple[str, str]:
-    """The model's name, and why."""
-    if channels == 1:
+def default_model(facts: Facts, *, scratch: bool = False) -> tuple[str, str]:
+    """The model's name, and why; with ``scratch`` one that needs no pretrained weights."""
+    if not scratch and are_photos(facts) and find(_BACKBONE) is not None:
+        return (
+            _BACKBONE,
+            f"the images are photos: what it learnt on {WEIGHTS[_BACKBONE].learnt_on} saves most of the work",
+        )
+    if facts.channels == 1:
         return "cnn", "the images are grey"
     return "resnet", "the images are in colour"
 
 
+def default_crop(facts: Facts) -> tuple[str, str]:
+    """How an image of another shape than the input is brought to it for a pretrained model, and why."""
+    sides = facts.typical.height, facts.typical.width
+    if max(sides) <= _LONGEST * min(sides):
+        return "middle", "their middle, undistorted"
+    return "whole", "the whole image, its shape changed: too long for its middle to say enough"
+
+
 def suggest(
-    *, model: str, images: int, classes: int, channels: int, size: Size, mean: Sequence[float], std: Sequence[float]
+    *,
+    model: str,
+    images: int,
+    classes: int,
+    fit: Mapping[str, Any],
+    mean: Sequence[float],
+    std: Sequence[float],
+    task: str = "classification",
 ) -> Recipe:
-    """The default recipe for ``images`` training images.
+    """The default recipe for ``images`` training images, from scratch; ``fit`` has the arguments of ``preprocess.Fit``.
 
     About 900,000 looks at an image in all, but 60 epochs at most and 10 at least. Grey images are not mirrored:
     digits, letters and X-rays (the heart is on the left) change their meaning; colour photos seldom do. No label
     smoothing: it flattens the scores of sure and unsure answers alike, which spoils their order (AUROC on
     PneumoniaMNIST 0.90 with it, 0.97 without).
     """
+    channels = fit["channels"]
     return Recipe(
-        model=Spec(name=model, arguments={"classes": classes, "channels": channels, "size": [size.height, size.width]}),
+        task=task,
+        model=Spec(name=model, arguments={"classes": classes, "channels": channels, "size": fit["size"]}),
         preprocess=Spec(
             name="standard",
-            arguments={
-                "size": [size.height, size.width],
-                "channels": channels,
-                "mean": [round(m, 5) for m in mean],
-                "std": [round(s, 5) for s in std],
-            },
+            arguments={**fit, "mean": [round(m, 5) for m in mean], "std": [round(s, 5) for s in std]},
         ),
         epochs=max(10, min(60, round(900_000 / max(1, images)))),
         batch_size=_batch_size(images),

@@ -19,6 +19,7 @@ def fine_tune(recipe: Recipe, model: Spec[nn.Module], preprocess: Spec[Standard]
         recipe,
         model=model.with_arguments(classes=classes),
         preprocess=preprocess,
+        pretrained=False,
         lr=recipe.lr / 3,
         epochs=max(1, recipe.epochs / 2),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from visto.errors import UsageError
 from visto.learn import Recipe
+from visto.recipes.transfer import unfreeze
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,9 @@ class Request:
     """The options of a training run as given; None where nothing was said. Names as in Recipe.
 
     ``size`` is the side of the model's input in pixels. ``arguments`` go to the model's builder (depth, width, …).
-    ``start_from`` is the manifest digest of the bundle that is fine-tuned.
+    ``start_from`` is the manifest digest of the bundle that is fine-tuned. ``prepare`` has steps of
+    ``visto.preprocess.STEPS``. ``scratch`` leaves pretrained weights out, ``download`` allows to fetch them;
+    ``unfreeze`` says how many of a backbone's last stages learn.
     """
 
     model: str | None = None
@@ -34,6 +37,14 @@ class Request:
     patience: int | None = None
     budget: float | None = None
     precision: str | None = None
+    prepare: Sequence[str] | None = None
+    scratch: bool | None = None
+    unfreeze: int | None = None
+    download: bool | None = None
+    views: int | None = None
+    lr_decay: float | None = None
+    balance: str | None = None
+    repeats: int | None = None
     seed: int | None = None
     split_seed: int | None = None
 
@@ -43,11 +54,11 @@ class Request:
         return {
             k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v
             for k, v in found.items()
-            if v is not None
+            if v is not None and k != "download"
         }
 
 
-_NOT_IN_RECIPE = ("model", "size", "arguments", "start_from", "split_seed")
+_NOT_IN_RECIPE = {"model", "size", "arguments", "start_from", "split_seed", "prepare", "scratch", "unfreeze"}
 
 
 def apply(recipe: Recipe, request: Request) -> Recipe:
@@ -57,6 +68,8 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
     changes = {k: v for k, v in given.items() if k not in _NOT_IN_RECIPE}
     if "augmentation" in changes:
         changes["augmentation"] = tuple(changes["augmentation"])
+    if request.unfreeze is not None:
+        recipe = unfreeze(recipe, request.unfreeze)
     return replace(recipe, model=spec, **changes)
 
 

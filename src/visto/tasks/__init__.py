@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from visto.tasks.classification import Classification
+from visto.tasks.multilabel import MultiLabel
 from visto.types import Task
 
-TASKS: dict[str, Callable[..., Task[Any, Any]]] = {"classification": Classification}
+TASKS: dict[str, Callable[..., Task[Any, Any]]] = {"classification": Classification, "multilabel": MultiLabel}

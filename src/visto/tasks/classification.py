@@ -9,9 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visto.errors import DataError
-from visto.metrics import Accuracy, Auroc, CalibrationError, LogLoss, PrecisionRecall, confusion_matrix, row_rates
+from visto.metrics import (
+    Accuracy,
+    CalibrationError,
+    Kappa,
+    LogLoss,
+    PrecisionRecall,
+    Ranking,
+    confusion_matrix,
+    row_rates,
+)
 from visto.ops.picture import captioned
-from visto.types import Answer, Batch, Label, Loss, Metric, View
+from visto.tasks.calibration import best_temperature
+from visto.types import Answer, Batch, Label, Loss, Metric, Target, View
 
 
 class Softmax(nn.Module):
@@ -60,7 +70,7 @@ class Classification:
         logits = model(batch.inputs["images"])["logits"].float()
         targets = batch.targets * (1 - self.label_smoothing) + self.label_smoothing / len(self.classes)
         each = -(targets * logits.log_softmax(1)).sum(1)
-        total = each.mean()
+        total = (each if batch.weights is None else each * batch.weights).mean()
         return Loss(total=total, parts={"cross_entropy": total.detach()}, each=each.detach())
 
     def look(self, tensors: Mapping[str, Tensor], targets: Tensor) -> Mapping[str, float]:
@@ -81,7 +91,8 @@ class Classification:
         return [
             Accuracy(self.classes),
             PrecisionRecall(self.classes),
-            Auroc(self.classes),
+            Kappa(self.classes),
+            Ranking(self.classes),
             LogLoss(self.classes),
             CalibrationError(self.classes),
         ]
@@ -132,7 +143,14 @@ class Classification:
             return replace(answer, abstain=f"best score below {threshold:g}")
         return answer
 
-    def relabel(self, target: Label, places: Mapping[int, int]) -> Label:
+    def relabel(self, target: Target, places: Mapping[int, int]) -> Label:
+        """The target with another class index. Raises DataError for a target of several labels."""
+        if not isinstance(target, Label):
+            raise DataError(
+                "the data gives an image several labels, the model gives it one class",
+                expected="one label an image",
+                hint="train a model for several labels on such a list, and judge that",
+            )
         return Label(index=places[target.index])
 
     def arguments(self) -> dict[str, Any]:
@@ -196,11 +214,4 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     def cost(inverse: float) -> float:
         return float(F.cross_entropy(logits * inverse, targets, label_smoothing=1 / (len(targets) + 2)))
 
-    low, high, ratio = 0.05, 20.0, (5**0.5 - 1) / 2
-    for _ in range(60):
-        a, b = high - ratio * (high - low), low + ratio * (high - low)
-        if cost(a) < cost(b):
-            high = b
-        else:
-            low = a
-    return round(2 / (low + high), 6)
+    return best_temperature(cost)

@@ -23,6 +23,7 @@ class RunFolder:
         self.bundle = bundle
         self.path = bundle.with_name(bundle.name.removesuffix(".visto") + ".run")
         self.state = self.path / "state"
+        self.features = self.path / "features"
         self._settings = self.path / "run.json"
 
     @contextlib.contextmanager
@@ -85,9 +86,10 @@ class RunFolder:
         write_ledger(self.path / "ledger.csv", entries)
 
     def finish(self) -> None:
-        """Note that the run has ended, and remove the state, which nobody needs once the bundle stands."""
+        """Note that the run has ended, and remove what nobody needs once the bundle stands: state and features."""
         write_json(self._settings, {**self.read_settings(), "ended": True})
-        self._remove(self.state)
+        for path in (self.state, self.features, self.features.with_name("features.json")):
+            self._remove(path)
 
     def _remove(self, path: Path) -> None:
         try:

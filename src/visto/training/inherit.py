@@ -1,4 +1,4 @@
-"""What a fine-tuned model takes over from its parent: weights, and the memory of what was seen."""
+"""What a model begins with: published weights, or those of the parent that it is fine-tuned from, with its memory."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from visto.bundle import Bundle
+from visto.errors import ModelError
 from visto.learn import Recipe
 from visto.learn.randomness import reseed
 from visto.models import build_model
+from visto.models.weights import load
+from visto.types import Voice
 
 
 def inherited_weights(recipe: Recipe, parent: Bundle, classes: Sequence[str]) -> dict[str, Tensor]:
@@ -31,6 +34,21 @@ def inherited_weights(recipe: Recipe, parent: Bundle, classes: Sequence[str]) ->
             rows = [given[theirs[label]] if label in theirs else value[k] for k, label in enumerate(classes)]
             out[name] = torch.stack(rows)
     return out
+
+
+def pretrained_weights(recipe: Recipe, voice: Voice, *, download: bool) -> dict[str, Tensor]:
+    """The published weights of the recipe's model, its classifier fresh as the seed says.
+
+    Raises UsageError where they are not on this machine, ModelError where the file is not the published one.
+    """
+    published = load(recipe.model.name, voice, download=download)
+    reseed(recipe.seed, "model", 0)
+    own: Mapping[str, Tensor] = build_model(recipe.model).state_dict()
+    if strange := sorted(
+        k for k in published if k not in own or (own[k].shape != published[k].shape and "classifier" not in k)
+    ):
+        raise ModelError(f"the published weights do not fit the model {recipe.model.name}: {strange[0]}")
+    return {name: v if name.startswith("classifier.") else published.get(name, v) for name, v in own.items()}
 
 
 def seen_with_parent(train: Tensor, validation: Tensor, parent: Bundle | None) -> dict[str, Tensor]:

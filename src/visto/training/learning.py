@@ -19,9 +19,10 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
     if folder.state.exists():
         state = learner.blank()
         load_state(folder.state, state)
+        learner.feed.prepare(state.decisions["precision"], voice)
         voice.say(f"going on after step {state.step:,} of {state.total_steps:,}")
     else:
-        state = learner.start(clock)
+        state = learner.start(clock, voice)
         save_state(folder.state, state)
     for decision in ("precision", "lr"):
         voice.say(f"{decision}: {state.decisions[decision]} {_reason(decision, state)}".rstrip())
@@ -29,7 +30,7 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
     with _stoppable() as stopped:
         for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):
             if step.figures is not None:
-                voice.say(_epoch_line(step.figures, state))
+                voice.say(_epoch_line(step.figures, state, learner.task.monitor[0]))
             if stopped or time.perf_counter() > due:
                 due = _keep(folder, state)
             if stopped:
@@ -75,8 +76,8 @@ def _reason(decision: str, state: State) -> str:
     return "(by a range test)" if "range_test" in state.decisions else ""
 
 
-def _epoch_line(figures: Mapping[str, Any], state: State) -> str:
+def _epoch_line(figures: Mapping[str, Any], state: State, monitored: str) -> str:
     return (
         f"epoch {figures['epoch']:>3}  step {state.step:,}/{state.total_steps:,}  loss {figures['loss']:.4f}  "
-        f"validation loss {figures['validation_loss']:.4f}  accuracy {figures['validation_accuracy']:.4f}"
+        f"validation loss {figures['validation_loss']:.4f}  {monitored} {figures[f'validation_{monitored}']:.4f}"
     )

@@ -13,7 +13,7 @@ from visto.data.cache import Fit, Pixels, materialise, take
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry, merge
 from visto.errors import DataError
-from visto.types import Split, Target, Voice
+from visto.types import Labels, Split, Target, Voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,9 @@ def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: B
         for split in ("train", "validation", "test")
     }
     check_learnable(dataset, parts["train"], parts["validation"], parts["test"])
+    for name, n in zip(dataset.classes, dataset.counts(parts["train"].items), strict=True):
+        if n == len(parts["train"].items):
+            voice.say(f"class {name!r} is in every training image: there is nothing to tell it from")
     return Prepared(
         train=parts["train"],
         validation=parts["validation"],
@@ -77,7 +80,9 @@ def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: P
         raise DataError(f"no image to train on among the {len(dataset)} of {dataset.name}", hint="see the ledger")
     present = dataset.counts(train.items)
     named = [name for name, n in zip(dataset.classes, present, strict=True) if n]
-    if len(named) < 2:
+    if any(isinstance(item.target, Labels) for item in train.items):
+        _check_some_differ(present, len(train.items))
+    elif len(named) < 2:
         raise DataError(
             f"only one class to train on: {named[0]!r}",
             expected="at least 2 classes",
@@ -101,6 +106,16 @@ def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: P
         raise DataError(
             f"{len(train.items)} images are too few to hold some out and know how good the model is",
             expected="at least 3 images in some class, better 20 in each",
+        )
+
+
+def _check_some_differ(present: Sequence[int], images: int) -> None:
+    """Raise DataError where each class is in every training image, or in none: there is nothing to tell apart."""
+    if not any(0 < n < images for n in present):
+        raise DataError(
+            f"all {images} training images have the same labels",
+            expected="a class that some images have and others have not",
+            hint="add images with other labels; | is the label of an image with none of the classes",
         )
 
 
@@ -155,12 +170,13 @@ def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[s
 def _lines(pixels: Pixels, classes: Sequence[str]) -> list[str]:
     return [
         f"{item.split}/{bytes(digest).hex()}/{_named(item.target, classes) if item.target else ''}"
+        f"{'|' if isinstance(item.target, Labels) else ''}"
         for item, digest in zip(pixels.items, pixels.digests.numpy(), strict=True)
     ]
 
 
 def _named(target: Target, classes: Sequence[str]) -> str:
-    return "|".join(classes[k] for k in target.classes)
+    return "|".join(classes[k] for k in target.classes) or "|"  # as a list writes none of the classes
 
 
 def _hashed(lines: Sequence[str]) -> str:

@@ -1,11 +1,9 @@
 """Train: settle the recipe, learn (or go on learning), calibrate, judge on validation, write the bundle."""
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,17 +13,33 @@ from visto.data.dataset import Dataset
 from visto.data.facts import look_at
 from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError, UsageError
-from visto.evaluation import judge
-from visto.learn import LEARNERS, GradientLearner, Recipe, State
-from visto.learn.precision import PRECISIONS, processor
+from visto.evaluation import Evaluation
+from visto.evaluation.run import judged_as
+from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
+from visto.learn.precision import processor
 from visto.models import MODELS, build_model
+from visto.models.backbone import Backbone
+from visto.models.weights import WEIGHTS
 from visto.preprocess import PREPROCESS, Fit
-from visto.recipes import Request, apply, check_same, default_model, default_size, fine_tune, suggest
+from visto.preprocess.steps import is_colourless, parse
+from visto.recipes import (
+    Request,
+    apply,
+    check_same,
+    default_crop,
+    default_model,
+    default_size,
+    fine_tune,
+    suggest,
+    transfer,
+)
 from visto.tasks import TASKS
+from visto.training.buildable import check_buildable
 from visto.training.folder import RunFolder
-from visto.training.inherit import inherited_weights, seen_with_parent
+from visto.training.inherit import inherited_weights, pretrained_weights, seen_with_parent
 from visto.training.learning import learn
 from visto.training.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
+from visto.training.provenance import described, versions
 from visto.types import Size, Voice
 
 _BY_THE_DATA = {"classes", "channels", "size"}  # arguments of every model that nobody gives by hand
@@ -33,10 +47,14 @@ _BY_THE_DATA = {"classes", "channels", "size"}  # arguments of every model that 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A finished run: the bundle as read back, and the seconds it took in this process."""
+    """A finished run: the bundle as read back, the seconds it took in this process, how it was judged on validation.
+
+    ``judged`` is None where the run had finished before.
+    """
 
     bundle: Bundle
     seconds: float
+    judged: Evaluation | None = None
 
 
 def train(
@@ -72,40 +90,55 @@ def train(
             recipe, prepared = _resumed(folder, dataset, request, parent, threads, inexact, voice)
         else:
             recipe, prepared = _started(folder, dataset, request, parent, threads, voice)
-        learner = _learner(recipe, dataset, prepared, parent)
+        learner = _learner(folder, recipe, dataset, prepared, parent, voice)
         seen = stamps(prepared.train)
         state = _learnt(learner, folder, clock, voice)
         for name in changed_since(prepared.train, seen):
             voice.say(f"{name} has changed during the run; what was read at its start was used")
-        bundle = _finished(folder, dataset, recipe, prepared, learner, state, parent)
+        bundle, judged = _finished(folder, dataset, recipe, prepared, learner, state, parent)
         folder.finish()
-    return Trained(bundle=bundle, seconds=time.perf_counter() - began)
+    return Trained(bundle=bundle, seconds=time.perf_counter() - began, judged=judged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What is settled before an image is read: how images are fitted, which model learns, with published weights?"""
+
+    fit: Fit
+    model: str
+    pretrained: bool
+    why: str
 
 
 def _started(
     folder: RunFolder, dataset: Dataset, request: Request, parent: Bundle | None, threads: int, voice: Voice
 ) -> tuple[Recipe, Prepared]:
     """Settle the recipe of a new run, and keep it with what it depends on."""
-    fitting, model, why = _fit_and_model(dataset, request, parent)
-    voice.say(f"{len(dataset):,} images, {len(dataset.classes)} classes; {why}")
+    plan = _plan(dataset, request, parent)
+    voice.say(f"{len(dataset):,} images, {len(dataset.classes)} classes; {plan.why}")
 
     def settle(images: int, mean: list[float], std: list[float]) -> Recipe:
         recipe = suggest(
-            model=model,
+            task=dataset.task,
+            model=plan.model,
             images=images,
             classes=len(dataset.classes),
-            channels=fitting.channels,
-            size=fitting.size,
+            fit=plan.fit.arguments,
             mean=mean,
             std=std,
         )
+        if plan.pretrained:
+            recipe = transfer(recipe, images=images)
         if parent is not None:
             recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
         return apply(recipe, request)
 
     # once before the long reading, with figures that are not known yet: a slip in the request shows now
-    _check_buildable(settle(len(dataset), [0.5] * fitting.channels, [0.5] * fitting.channels), len(dataset.classes))
-    prepared = prepare(dataset, fitting, threads=threads, voice=voice, parent=parent)
+    recipe = settle(len(dataset), [0.5] * plan.fit.channels, [0.5] * plan.fit.channels)
+    check_buildable(recipe, len(dataset.classes))
+    if recipe.pretrained:
+        pretrained_weights(recipe, voice, download=bool(request.download))
+    prepared = prepare(dataset, plan.fit, threads=threads, voice=voice, parent=parent)
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
     recipe = settle(len(prepared.train.items), *mean_and_deviation(prepared.train))
@@ -113,6 +146,7 @@ def _started(
         {
             "recipe": recipe.to_json(),
             "request": request.given(),
+            "source": {"path": dataset.source, "format": dataset.format},
             "fingerprint": prepared.fingerprint,
             "order": prepared.order,
             "threads": threads,
@@ -165,60 +199,53 @@ def _learnt(learner: GradientLearner, folder: RunFolder, clock: Callable[[], flo
         raise UsageError(error.message, expected=error.expected, hint=hint) from error
 
 
-def _fit_and_model(dataset: Dataset, request: Request, parent: Bundle | None) -> tuple[Fit, str, str]:
-    """How images are brought to one size, the model's name, and the reason for both."""
+def _plan(dataset: Dataset, request: Request, parent: Bundle | None) -> _Plan:
+    """Fit and model, and the reason for both. Raises UsageError for what cannot be had together."""
     if parent is not None:
-        if request.model or request.size or request.arguments:
-            raise UsageError("a bundle that is fine-tuned brings its own model and size", hint="leave --from out")
-        return (
-            parent.manifest.preprocess.build(PREPROCESS).fit,
-            parent.manifest.model.name,
-            f"goes on from {parent.path}",
-        )
+        if request.model or request.size or request.arguments or request.prepare or request.scratch:
+            raise UsageError("a bundle that is fine-tuned brings its own model and fit", hint="leave --from out")
+        preprocess, name = parent.manifest.preprocess.build(PREPROCESS), parent.manifest.model.name
+        staged = isinstance(build_model(parent.manifest.model), Backbone)
+        return _Plan(fit=preprocess.fit, model=name, pretrained=staged, why=f"goes on from {parent.path}")
     if taken := sorted(_BY_THE_DATA & (request.arguments or {}).keys()):
         raise UsageError(f"--set {taken[0]}: the data decides it", hint="--size sets the size of the input")
     facts = look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
-    name, why = default_model(facts.channels)
+    if request.model and request.model not in MODELS:
+        raise UsageError(f"no model {request.model!r}", expected=f"one of {', '.join(MODELS)}")
+    name, why = default_model(facts, scratch=bool(request.scratch))
     if request.model:
-        if request.model not in MODELS:
-            raise UsageError(f"no model {request.model!r}", expected=f"one of {', '.join(MODELS)}")
         name, why = request.model, "as asked"
-    size, why_size = default_size(facts)
+    pretrained = name in WEIGHTS and not request.scratch
+    size, why_size = default_size(facts, name if pretrained else None)
     if request.size:
         size, why_size = Size(height=request.size, width=request.size), "as asked"
-    reason = f"model {name} ({why}), {size.width}×{size.height} pixels ({why_size})"
-    return Fit(size=size, channels=facts.channels), name, reason
+    crop, why_crop = default_crop(facts) if pretrained else ("whole", "")
+    steps = [str(step) for step in parse(request.prepare or ())]
+    channels = 3 if pretrained else 1 if is_colourless(steps) else facts.channels
+    reasons = "; ".join(filter(None, (why_size, why_crop)))
+    return _Plan(
+        fit=Fit(size=size, channels=channels, crop=crop, prepare=steps),
+        model=name,
+        pretrained=pretrained,
+        why=f"model {name} ({why}), {size.width}×{size.height} pixels ({reasons})",
+    )
 
 
-def _check_buildable(recipe: Recipe, classes: int) -> None:
-    """Raise UsageError for a model that cannot be built, or cannot learn in such batches, and for an unknown precision.
-
-    A trial step forward costs some milliseconds, and finds before the long reading what would fail after it.
-    """
-    if recipe.precision not in PRECISIONS:
-        raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
-    fit = recipe.preprocess.build(PREPROCESS).fit
-    try:
-        # as many images as tell a batch of one (which batch normalisation refuses) from a larger one
-        images = torch.zeros(min(recipe.batch_size, 2), *fit.shape)
-        with torch.no_grad():
-            shape = tuple(build_model(recipe.model).train()(images)["logits"].shape)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-        if "allocate memory" in str(error):
-            raise
-        # a builder checks little itself: torch's own words are what there is to say
-        raise UsageError(
-            f"the model {recipe.model.name} does not work with these settings: {error}",
-            expected="arguments as visto models lists them, and a --batch-size that suits",
-        ) from error
-    if shape != (len(images), classes):
-        raise UsageError(f"the model {recipe.model.name} gives {shape[1:]} outputs", expected=f"{classes}, one a class")
-
-
-def _learner(recipe: Recipe, dataset: Dataset, prepared: Prepared, parent: Bundle | None) -> GradientLearner:
+def _learner(
+    folder: RunFolder, recipe: Recipe, dataset: Dataset, prepared: Prepared, parent: Bundle | None, voice: Voice
+) -> GradientLearner:
     task = TASKS[recipe.task](classes=dataset.classes, label_smoothing=recipe.label_smoothing)
-    initial = inherited_weights(recipe, parent, dataset.classes) if parent is not None else None
-    return LEARNERS[recipe.learner](recipe, task, prepared.train, prepared.validation, initial=initial)
+    initial = None
+    if parent is not None:
+        initial = inherited_weights(recipe, parent, dataset.classes)
+    elif recipe.pretrained:
+        initial = pretrained_weights(recipe, voice, download=True)
+    train, validation = prepared.train, prepared.validation
+    if recipe.learner == "transfer":
+        feed: Feed = FeatureFeed(recipe, task, train, validation, initial, folder.features)
+    else:
+        feed = PixelFeed(recipe, task, train, validation, initial)
+    return GradientLearner(recipe, task, feed)
 
 
 def _finished(
@@ -229,14 +256,20 @@ def _finished(
     learner: GradientLearner,
     state: State,
     parent: Bundle | None,
-) -> Bundle:
+) -> tuple[Bundle, Evaluation]:
     """Calibrate on validation, judge there, and write the bundle."""
-    weights = {name: value.detach().contiguous().clone() for name, value in state.weights().items()}
-    outputs = {"logits": learner.scores(state, weights, prepared.validation, exact=True)}
-    targets = [item.target for item in prepared.validation.items]
-    task = learner.task.calibrated(outputs, targets)
-    answers = task.answers(task.head(outputs), ())
-    figures = judge(task, answers, targets, [item.group for item in prepared.validation.items])
+    whole = learner.feed.whole(state.weights())
+    weights = {name: value.detach().contiguous().clone() for name, value in whole.items()}
+    found = outputs(recipe.model, recipe.preprocess.build(PREPROCESS), weights, prepared.validation)
+    task = learner.task.calibrated(found, [item.target for item in prepared.validation.items])
+    judged = judged_as(
+        task,
+        task.answers(task.head(found), ()),
+        prepared.validation,
+        name=recipe.task,
+        split="validation",
+        classes=dataset.classes,
+    )
     manifest = Manifest(
         task=recipe.task,
         classes=dataset.classes,
@@ -249,24 +282,15 @@ def _finished(
             "ended": state.ended,
             "seconds": round(state.seconds, 1),
         },
-        data={
-            "name": dataset.name,
-            "format": dataset.format,
-            "fingerprint": prepared.fingerprint,
-            "train": len(prepared.train.items),
-            "validation": len(prepared.validation.items),
-            "ledger": counts(prepared.ledger),
-            "split_seed": folder.read_settings()["request"].get("split_seed", 0),
-        },
-        metrics=figures,
+        data=described(dataset, prepared, folder.read_settings()["request"].get("split_seed", 0)),
+        metrics=judged.figures,
         holds_training_data=False,
-        versions={"visto": version("visto"), "torch": torch.__version__, "python": platform.python_version()},
+        versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    write_bundle(
-        folder.bundle, manifest, weights, seen_with_parent(prepared.train.digests, prepared.validation.digests, parent)
-    )
-    return read_bundle(folder.bundle)
+    seen = seen_with_parent(prepared.train.digests, prepared.validation.digests, parent)
+    write_bundle(folder.bundle, manifest, weights, seen)
+    return read_bundle(folder.bundle), judged
 
 
 def _tell_ledger(entries: tuple[Entry, ...], folder: RunFolder, voice: Voice) -> None:

@@ -1,0 +1,182 @@
+"""Compare two recognisers on the same images, which neither has seen: is one of them really better?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from visto.bundle import seen_before
+from visto.data.cache import Pixels, materialise, take
+from visto.data.dataset import Dataset, Item
+from visto.data.ledger import Entry, counts
+from visto.errors import DataError, UsageError
+from visto.evaluation.judge import filled
+from visto.evaluation.run import answer_all, choose, relabel
+from visto.evaluation.verdict import verdict
+from visto.metrics import McNemar, Paired, mcnemar, paired
+from visto.prediction import Recogniser
+from visto.types import Answer, Figure, Split, Task, Voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two recognisers, A and B, on the same ``n`` images.
+
+    ``a`` and ``b`` are their figures, ``difference`` is B minus A, from the same resamples of the images; ``groups``
+    counts the groups that were drawn whole (0: the images were). ``verdict`` says in a sentence what the share of
+    right answers bears out. ``seen`` counts the judged images that made A, and B (0 unless a split was asked for by
+    name), ``left_out`` those not judged because either had seen them.
+    """
+
+    task: str
+    split: str
+    n: int
+    groups: int
+    seen: tuple[int, int]
+    left_out: int
+    classes: tuple[str, ...]
+    a: Mapping[str, Figure]
+    b: Mapping[str, Figure]
+    difference: Mapping[str, Figure]
+    mcnemar: McNemar
+    verdict: str
+    ledger: tuple[Entry, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "task": self.task,
+            "split": self.split,
+            "n": self.n,
+            "a": {name: figure.to_json() for name, figure in self.a.items()},
+            "b": {name: figure.to_json() for name, figure in self.b.items()},
+            "difference": {name: figure.to_json() for name, figure in self.difference.items()},
+            "mcnemar": {
+                "only_a_right": self.mcnemar.only_first,
+                "only_b_right": self.mcnemar.only_second,
+                "p": self.mcnemar.p,
+            },
+            "verdict": self.verdict,
+            "classes": list(self.classes),
+            "groups": self.groups,
+            "overlap": {"a": self.seen[0], "b": self.seen[1], "left_out": self.left_out},
+            "ledger": counts(self.ledger),
+        }
+
+
+def compare(
+    a: Recogniser,
+    b: Recogniser,
+    dataset: Dataset,
+    *,
+    tasks: tuple[str, str],
+    split: Split | None,
+    threads: int,
+    voice: Voice,
+) -> Comparison:
+    """Judge A and B on the test split, else the validation split, else (flat data) on everything that neither saw.
+
+    ``split`` names another one; images that either has seen are then judged too, and counted. Classes stand in the
+    order of A. Raises UsageError where the two have not the same task and classes, DataError where no image is left
+    or the data has a class that they do not know.
+    """
+    _check_alike(a, b, tasks)
+    named, listed = choose(dataset, split)
+    items = relabel(listed, a.task, dataset.classes, a.classes)
+    pixels = _fitted_for_both(a, b, items, threads, voice)
+    known = [seen_before(pixels[0].digests, torch.cat(list(one.seen.values()))) for one in (a, b)]
+    judged = torch.arange(len(pixels[0])) if split else (~(known[0] | known[1])).nonzero().flatten()
+    if not len(judged):
+        raise DataError(
+            f"no image is left to compare on: {len(items)} in {named}, {int(known[0].sum())} of them were used to make "
+            f"A, {int(known[1].sum())} to make B, {len(items) - len(pixels[0])} cannot be read",
+            expected="images that neither model has seen",
+            hint="give other data, or compare on seen images knowingly with --split",
+        )
+    first, second = (answer_all(one, own, judged, voice) for one, own in zip((a, b), pixels, strict=True))
+    shown = take(pixels[0], judged)
+    groups = [item.group for item in shown.items]
+    answers = (first, in_order(b.task, second, b.classes, a.classes))
+    found, right = _judged(a.task, answers, [item.target for item in shown.items], groups)
+    return Comparison(
+        task=tasks[0],
+        split=named,
+        n=len(judged),
+        groups=len(set(groups)) if any(groups) else 0,
+        seen=(int(known[0].sum()), int(known[1].sum())) if split else (0, 0),
+        left_out=len(pixels[0]) - len(judged),
+        classes=a.classes,
+        a=found.first,
+        b=found.second,
+        difference=found.difference,
+        mcnemar=right,
+        verdict=verdict(found.difference, right, n=len(judged), grouped=any(groups), alike=_alike(*answers)),
+        ledger=shown.entries,
+    )
+
+
+def _check_alike(a: Recogniser, b: Recogniser, tasks: tuple[str, str]) -> None:
+    if tasks[0] != tasks[1]:
+        raise UsageError(f"A does {tasks[0]}, B does {tasks[1]}", expected="two models for the same task")
+    if set(a.classes) != set(b.classes):
+        pairs = (("A", a.classes, b.classes), ("B", b.classes, a.classes))
+        lacks = {name: [label for label in own if label not in other] for name, own, other in pairs}
+        words = "; ".join(f"only {name} knows {_listed(labels)}" for name, labels in lacks.items() if labels)
+        raise UsageError(f"the models know different classes: {words}", expected="the same classes in both")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _fitted_for_both(
+    a: Recogniser, b: Recogniser, items: Sequence[Item], threads: int, voice: Voice
+) -> tuple[Pixels, Pixels]:
+    """The items that both could read, as pixels of the size that each wants; the ledger has what either rejected."""
+    own = [materialise(items, one.fit, threads=threads, progress=voice.progress) for one in (a, b)]
+    entries = tuple(x if x.status == "rejected" else y for x, y in zip(own[0].entries, own[1].entries, strict=True))
+    read_by_both = torch.tensor([entry.status != "rejected" for entry in entries], dtype=torch.bool)
+    first, second = (
+        take(pixels, read_by_both[torch.tensor([e.status != "rejected" for e in pixels.entries])].nonzero().flatten())
+        for pixels in own
+    )
+    return replace(first, entries=entries), replace(second, entries=entries)
+
+
+def in_order(
+    task: Task[Any, Any], answers: Sequence[Answer[Any]], theirs: Sequence[str], ours: Sequence[str]
+) -> list[Answer[Any]]:
+    """Answers over the classes ``theirs``, as answers over the same classes in the order of ``ours``."""
+    if tuple(theirs) == tuple(ours):
+        return list(answers)
+    places = {k: ours.index(name) for k, name in enumerate(theirs)}
+    order = torch.tensor([theirs.index(name) for name in ours])
+    moved: list[Answer[Any]] = []
+    for answer in answers:
+        value = task.relabel(answer.value, places)
+        scores = answer.value.scores
+        moved.append(replace(answer, value=replace(value, scores=None if scores is None else scores[order])))
+    return moved
+
+
+def _judged(
+    task: Task[Any, Any],
+    answers: tuple[Sequence[Answer[Any]], Sequence[Answer[Any]]],
+    targets: Sequence[Any],
+    groups: Sequence[str | None],
+) -> tuple[Paired, McNemar]:
+    a, b = (filled(task, own, targets) for own in answers)
+    right = [
+        torch.tensor([answer.value.classes == target.classes for answer, target in zip(own, targets, strict=True)])
+        for own in answers
+    ]
+    together = groups if any(groups) else None
+    return paired(a, b, n=len(targets), groups=together), mcnemar(*right, groups=together)
+
+
+def _alike(first: Sequence[Answer[Any]], second: Sequence[Answer[Any]]) -> bool:
+    """Whether all answers are the same, with the same scores."""
+    return all(
+        x.value.classes == y.value.classes and torch.equal(x.value.scores, y.value.scores)
+        for x, y in zip(first, second, strict=True)
+    )

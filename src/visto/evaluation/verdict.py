@@ -1,0 +1,66 @@
+"""A comparison in one sentence, which claims no more than the images bear out."""
+
+from collections.abc import Mapping
+
+from visto.evaluation.judge import RIGHT
+from visto.metrics import McNemar, images_needed
+from visto.types import Figure
+
+
+def verdict(difference: Mapping[str, Figure], right: McNemar, *, n: int, grouped: bool, alike: bool) -> str:
+    """What can be said of B against A on ``n`` images, by their share of right answers.
+
+    Better or worse only where the 95 % interval of the difference leaves out 0 and McNemar's p is below 0.05: on few
+    images either alone is too quick. ``alike``: all answers and scores are the same. ``grouped``: the images come in
+    groups, of which nobody knows how many would be needed.
+    """
+    name = next(name for name in RIGHT if name in difference)
+    figure, words = difference[name], name.replace("_", " ")
+    if alike:
+        return "no difference: A and B give the same answer, with the same scores, to every image"
+    if right.only_first == right.only_second == 0:
+        return f"no difference in {words}: A and B are right on the same images, with other scores"
+    apart = bool(figure.low is not None and figure.high is not None and (figure.low > 0 or figure.high < 0))
+    chance = f"McNemar p {p_words(right.p)}"
+    if apart and right.p < 0.05:
+        way, sign = ("better", 1) if figure.value > 0 else ("worse", -1)
+        return f"B is {way} than A by {_points(figure, sign)} of {words}{_bounds(figure, sign)}; {chance}"
+    doubt = f"no difference can be told: B minus A is {_points(figure, 1)} of {words}{_bounds(figure, 1)}; {chance}"
+    needed = None if grouped else images_needed(right, n)
+    if needed is None or needed <= n:
+        return doubt
+    return f"{doubt}; were it the true difference, some {_rounded(needed):,} images would show it four times in five"
+
+
+def _points(figure: Figure, sign: int) -> str:
+    value = _hundredths(sign * figure.value)
+    return f"{value} point{'' if value in ('1.0', '-1.0') else 's'}"
+
+
+def _hundredths(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:.1f}"  # + 0.0: never -0.0
+
+
+def _bounds(figure: Figure, sign: int) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    low, high = sorted((sign * figure.low, sign * figure.high))
+    return f" ({_hundredths(low)} to {_hundredths(high)})"
+
+
+def p_words(p: float) -> str:
+    """
+    >>> p_words(0.2), p_words(0.0123), p_words(0.00001)
+    ('= 0.20', '= 0.012', '< 0.0001')
+    """
+    return "< 0.0001" if p < 0.0001 else f"= {p:.2f}" if p >= 0.1 else f"= {p:.2g}"
+
+
+def _rounded(number: int) -> int:
+    """Up to two digits.
+
+    >>> _rounded(12345), _rounded(99), _rounded(101)
+    (13000, 99, 110)
+    """
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step

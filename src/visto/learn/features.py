@@ -1,0 +1,198 @@
+"""Transfer: the lower stages of a pretrained backbone are frozen, and run once over a few views of each image.
+
+What they give is kept in a file, so that a step of training costs only the upper
+stages. View 0 is the image as it is, the others are augmented. A killed run goes on after the last finished block.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from visto.data.augment import augment, mixup
+from visto.data.cache import Pixels
+from visto.data.loader import gather
+from visto.errors import UsageError
+from visto.files import Growing
+from visto.learn.feed import Rows, collated, started_model
+from visto.learn.head import fit_head
+from visto.learn.precision import autocast
+from visto.learn.randomness import generator
+from visto.learn.recipe import Recipe
+from visto.models.backbone import Backbone
+from visto.preprocess import PREPROCESS
+from visto.types import Batch, Task, Voice
+
+_BLOCK = 64  # images that go through the frozen stages at once, and are kept at once
+_HEAD_VIEWS = 3  # of each image that the head is fitted to
+
+
+class Upper(nn.Module):
+    """The stages that learn, and the classifier. Batch norm keeps the statistics of pretraining: batches are small."""
+
+    def __init__(self, stages: nn.Sequential, dropout: nn.Module, classifier: nn.Linear) -> None:
+        super().__init__()
+        self.stages = stages
+        self.dropout = dropout
+        self.classifier = classifier
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.classifier(self.dropout(self.stages(features)))}
+
+    def train(self, mode: bool = True) -> "Upper":
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+class FeatureFeed:
+    """What the frozen stages give, kept in the file ``path``; the stages above them learn, from ``initial`` weights."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task[Any, Any],
+        train: Pixels,
+        validation: Pixels,
+        initial: Mapping[str, Tensor] | None,
+        path: Path,
+    ) -> None:
+        self.recipe = recipe
+        self.task = task
+        self.train = train
+        self.validation = validation
+        self.path = path
+        model = started_model(recipe, initial)
+        if not isinstance(model, Backbone):
+            raise UsageError(
+                f"the model {recipe.model.name} has no stages that could be frozen", hint="leave --frozen out"
+            )
+        self.backbone = model.eval()
+        self.normalise = recipe.preprocess.build(PREPROCESS).normalise
+        self.targets, self.validation_targets = collated(task, train), collated(task, validation)
+        self.rows = Rows(recipe, self.targets)
+        self.order, self.balance = self.rows.order, self.rows.balance
+        self.kept: list[Tensor] = []
+        self.kept_validation = torch.empty(0)
+
+    def prepare(self, precision: str, voice: Voice) -> None:
+        """Run the frozen stages over every view that is not kept yet."""
+        frozen = folded(self.backbone.part(0, self.recipe.frozen))
+        frozen = frozen.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+        views = [(self.train, view) for view in range(1 + self.recipe.views)] + [(self.validation, 0)]
+        blocks = [
+            (pixels, view, rows)
+            for pixels, view in views
+            for rows in torch.split(torch.arange(len(pixels.items)), _BLOCK)
+        ]
+        with torch.inference_mode():
+            shape = tuple(self._run(frozen, *blocks[-1][:2], blocks[-1][2][:1]).shape[1:])
+            store = Growing(self.path, key=self._key(precision, shape))
+            for pixels, view, rows in voice.progress(
+                blocks[store.blocks :], total=len(blocks) - store.blocks, words="frozen stages"
+            ):
+                store.append(_bytes(self._run(frozen, pixels, view, rows)))
+        store.note()
+        kinds = torch.bfloat16 if precision == "bf16" else torch.float32
+        count = sum(len(rows) for _, _, rows in blocks)
+        size = count * int(torch.tensor(shape).prod())
+        every = torch.from_file(str(store.path), shared=False, size=size, dtype=kinds).view(count, *shape)
+        n = len(self.train.items)
+        self.kept = [every[view * n : (view + 1) * n] for view in range(1 + self.recipe.views)]
+        self.kept_validation = every[len(self.kept) * n :]
+
+    def _run(self, frozen: nn.Module, pixels: Pixels, view: int, rows: Tensor) -> Tensor:
+        images = gather(pixels, rows)
+        if view:
+            random = generator(self.recipe.seed, f"view {view}", int(rows[0]))
+            images = augment(images, self.recipe.augmentation, random)
+        kind = next(frozen.parameters()).dtype
+        return frozen(self.normalise(images).to(kind).contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+    def _key(self, precision: str, shape: tuple[int, ...]) -> str:
+        """Everything that the kept features depend on."""
+        digest = hashlib.sha256()
+        for name, value in self.backbone.part(0, self.recipe.frozen).state_dict().items():
+            digest.update(name.encode() + value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        for pixels in (self.train, self.validation):
+            digest.update(pixels.digests.contiguous().numpy().tobytes())
+        recipe = self.recipe
+        parts = [recipe.preprocess.to_json(), list(recipe.augmentation), recipe.views, recipe.frozen, recipe.seed]
+        return json.dumps([digest.hexdigest(), precision, shape, torch.get_num_threads(), *parts])
+
+    def module(self) -> nn.Module:
+        model = deepcopy(self.backbone)
+        upper = Upper(model.part(self.recipe.frozen), model.dropout, model.classifier)
+        return upper.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def batch(self, step: int) -> Batch[Any]:
+        """The kept features of the step's images, each of a view drawn by (seed, step)."""
+        rows = self.rows.of(step)
+        random = generator(self.recipe.seed, "augment", step)
+        views = torch.randint(min(1, self.recipe.views), 1 + self.recipe.views, (len(rows),), generator=random)
+        features = torch.stack([self.kept[v][r] for v, r in zip(views.tolist(), rows.tolist(), strict=True)]).float()
+        targets = self.targets[rows]
+        if self.recipe.mixup:
+            features, targets = mixup(features, targets, self.recipe.mixup, random)
+        return Batch(
+            inputs={"images": _laid_out(features)}, targets=targets, rows=rows, weights=self.balance.weights_of(rows)
+        )
+
+    def held_out(self) -> Iterator[Tensor]:
+        for features in torch.split(self.kept_validation, _BLOCK):
+            yield _laid_out(features.float())
+
+    def trial(self) -> tuple[nn.Module, Tensor]:
+        images = self.normalise(gather(self.train, torch.arange(min(8, len(self.train.items)))))
+        model = deepcopy(self.backbone)
+        return Upper(model.part(0), model.dropout, model.classifier), _laid_out(images)
+
+    def begin(self, module: nn.Module, precision: str) -> None:
+        """Fit the classifier to the embeddings of a few views of all training images."""
+        assert isinstance(module, Upper)  # noqa: S101  (made above; tells mypy)
+        module.eval()
+        views = self.kept[:_HEAD_VIEWS]
+        with torch.no_grad(), autocast(precision):
+            parts = [module.stages(_laid_out(f.float())).float() for kept in views for f in torch.split(kept, _BLOCK)]
+        targets, weights = self.targets.repeat(len(views), 1), self.balance.weights
+        layer = fit_head(
+            self.task,
+            torch.cat(parts),
+            targets,
+            weights=None if weights is None else weights.repeat(len(views)),
+            balance=self.balance,
+        )
+        module.classifier.load_state_dict(layer.state_dict())
+
+    def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The frozen stages with the learnt ones above them."""
+        return {**self.backbone.state_dict(), **weights}
+
+
+def folded(stages: nn.Sequential) -> nn.Sequential:
+    """The same function with each batch norm folded into the convolution before it: half of the time, no gradient."""
+    stages = deepcopy(stages).eval()
+    for parent in list(stages.modules()):
+        before: tuple[str, nn.Module] | None = None
+        for name, module in list(parent.named_children()):
+            if before and isinstance(before[1], nn.Conv2d) and isinstance(module, nn.BatchNorm2d):
+                setattr(parent, before[0], fuse_conv_bn_eval(before[1], module))
+                setattr(parent, name, nn.Identity())
+            before = (name, module)
+    return stages.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _laid_out(features: Tensor) -> Tensor:
+    return features.contiguous(memory_format=torch.channels_last) if features.ndim == 4 else features
+
+
+def _bytes(features: Tensor) -> bytes:
+    return features.contiguous().view(-1).view(torch.uint8).numpy().tobytes()

@@ -1,0 +1,148 @@
+"""What a gradient learner is fed: batches for its steps, and the held-out images for its looks.
+
+A feed also says which module learns: the whole model on pixels, or the upper part of one on what the frozen lower part
+gives (``visto.learn.features``).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from visto.data.augment import augment, mixup
+from visto.data.cache import Pixels
+from visto.data.loader import Order, gather, in_order
+from visto.errors import DataError
+from visto.learn.balance import Balance
+from visto.learn.randomness import generator, reseed
+from visto.learn.recipe import Recipe
+from visto.models import build_model
+from visto.preprocess import PREPROCESS
+from visto.types import Batch, Task, Voice
+
+EVALUATION_PIXELS = 512 * 48 * 48  # a batch, so that large images do not fill the memory
+
+
+class Feed(Protocol):
+    """Batches by the number of their step, each a function of (seed, step) alone."""
+
+    order: Order
+    balance: Balance
+    validation_targets: Any
+
+    def prepare(self, precision: str, voice: Voice) -> None:
+        """The long work before the first step, if any; found done where it was done before."""
+
+    def module(self) -> nn.Module:
+        """What learns, with the weights that it begins with."""
+
+    def batch(self, step: int) -> Batch[Any]: ...
+
+    def held_out(self) -> Iterator[Tensor]:
+        """The validation images, in order, as the module takes them."""
+
+    def trial(self) -> tuple[nn.Module, Tensor]:
+        """A module and a few images for it, to try precisions on; asked before ``prepare``."""
+
+    def begin(self, module: nn.Module, precision: str) -> None:
+        """Change the module's first weights to better ones, where the feed knows some."""
+
+    def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of the recipe's model, from those of the module."""
+
+
+class Rows:
+    """Which training images each step sees, as recipe and seed say: an order, balanced and repeated where asked."""
+
+    def __init__(self, recipe: Recipe, targets_nk: Tensor) -> None:
+        self.recipe = recipe
+        self.order = Order(len(targets_nk), max(1, recipe.batch_size // recipe.repeats))
+        self.balance = Balance(recipe.balance, targets_nk)
+
+    def of(self, step: int) -> Tensor:
+        """Rows of one step; with repeated augmentation each image stands there ``repeats`` times."""
+        order, seed = self.order, self.recipe.seed
+        if self.balance.chances is not None:
+            rows = self.balance.draw(order.batch_size, generator(seed, "balance", step))
+        else:
+            if order.needs_shuffle(step):
+                epoch = order.epoch(step)
+                order.shuffle(epoch, generator(seed, "order", epoch))
+            rows = order.rows(step)
+        return rows.repeat_interleave(self.recipe.repeats)
+
+
+class PixelFeed:
+    """Decoded images, augmented anew at each step; the whole model learns, from ``initial`` weights if any."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task[Any, Any],
+        train: Pixels,
+        validation: Pixels,
+        initial: Mapping[str, Tensor] | None,
+    ) -> None:
+        self.recipe = recipe
+        self.train = train
+        self.validation = validation
+        self.initial = initial
+        self.normalise = recipe.preprocess.build(PREPROCESS).normalise
+        self.targets, self.validation_targets = collated(task, train), collated(task, validation)
+        self.rows = Rows(recipe, self.targets)
+        self.order, self.balance = self.rows.order, self.rows.balance
+
+    def prepare(self, precision: str, voice: Voice) -> None:
+        pass
+
+    def module(self) -> nn.Module:
+        return started_model(self.recipe, self.initial)
+
+    def batch(self, step: int) -> Batch[Any]:
+        """Drawn, augmented and normalised as (seed, step) say."""
+        recipe = self.recipe
+        rows = self.rows.of(step)
+        random = generator(recipe.seed, "augment", step)
+        images = augment(gather(self.train, rows), recipe.augmentation, random)
+        targets = self.targets[rows]
+        if recipe.mixup:
+            images, targets = mixup(images.float(), targets, recipe.mixup, random)
+        images = self.normalise(images).contiguous(memory_format=torch.channels_last)
+        return Batch(inputs={"images": images}, targets=targets, rows=rows, weights=self.rows.balance.weights_of(rows))
+
+    def held_out(self) -> Iterator[Tensor]:
+        for _, images in in_order(self.validation, evaluation_batch(self.validation)):
+            yield self.normalise(images).contiguous(memory_format=torch.channels_last)
+
+    def trial(self) -> tuple[nn.Module, Tensor]:
+        return self.module(), self.batch(0).inputs["images"][:32]
+
+    def begin(self, module: nn.Module, precision: str) -> None:
+        pass
+
+    def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return dict(weights)
+
+
+def started_model(recipe: Recipe, initial: Mapping[str, Tensor] | None) -> nn.Module:
+    """The recipe's model with ``initial`` weights, or initialised as its seed says."""
+    reseed(recipe.seed, "model", 0)
+    model = build_model(recipe.model)
+    if initial is not None:
+        model.load_state_dict(dict(initial))
+    return model
+
+
+def evaluation_batch(pixels: Pixels) -> int:
+    """How many images of this size are judged at once."""
+    height, width = pixels.storage.shape[2:]
+    return max(1, min(512, EVALUATION_PIXELS // (height * width)))
+
+
+def collated(task: Task[Any, Any], pixels: Pixels) -> Any:
+    """The targets of all items as the task's columns. Raises DataError for an item without label."""
+    for item in pixels.items:
+        if item.target is None:
+            raise DataError(f"{item.id} has no label: it cannot be learnt from")
+    return task.collate([item.target for item in pixels.items])

@@ -1,0 +1,90 @@
+"""What holds for single classes and groups: tables, the weakest first, cut where they grow too long, and said so."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from visto.evaluation import Group
+from visto.report.words import amount, interval, kind, shown
+from visto.types import Figure
+
+MOST_ROWS = 100
+_KINDS = ("recall", "precision", "f1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A value as it is read, its interval below, and the number to sort by (-1: none)."""
+
+    value: str
+    below: str = ""
+    order: float = -1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """``names`` of the columns but the first, rows as (name, cells), and how many more rows there are."""
+
+    first: str
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+    more: int = 0
+
+
+def number(value: int) -> Cell:
+    return Cell(value=f"{value:,}", order=value)
+
+
+def figure_cell(name: str, figure: Figure | None) -> Cell:
+    """
+    >>> figure_cell("f1", None).value
+    '–'
+    """
+    if figure is None:
+        return Cell(value="–")
+    return Cell(value=amount(name, figure.value), below=interval(name, figure), order=figure.value)
+
+
+def class_table(
+    classes: Sequence[str],
+    figures: Mapping[str, Figure],
+    have: Sequence[int],
+    counts: Mapping[str, Sequence[int]],
+) -> Table:
+    """Each class with its images, its own figures and other ``counts`` (by their column); the lowest F1 first."""
+    kinds = [name for name in _KINDS if any(f"{name}/{label}" in figures for label in classes)]
+
+    def weakness(k: int) -> tuple[bool, float, int]:
+        figure = figures.get(f"f1/{classes[k]}") or figures.get(f"recall/{classes[k]}")
+        return figure is None, figure.value if figure else 0.0, k
+
+    order = sorted(range(len(classes)), key=weakness)
+    rows = []
+    for k in order[:MOST_ROWS]:
+        cells = [figure_cell(name, figures.get(f"{name}/{classes[k]}")) for name in kinds]
+        others = [number(column[k]) for column in counts.values()]
+        rows.append((shown(classes[k]), [number(have[k]), *cells, *others]))
+    names = ["Images", *(kind(name).title for name in kinds), *counts]
+    return Table(first="Class", names=names, rows=rows, more=max(0, len(order) - MOST_ROWS))
+
+
+def split_table(classes: Sequence[str], listed: Mapping[str, Mapping[str, int]], judged: Sequence[int]) -> Table:
+    """Images by class: as listed in each split, where that is known, and as judged; the rarest class first."""
+    counts = {split.capitalize(): [per.get(label, 0) for label in classes] for split, per in listed.items()}
+    counts["Judged"] = list(judged)
+    leading = next(iter(counts.values()))
+    order = sorted(range(len(classes)), key=lambda k: (leading[k], k))
+    rows = [(shown(classes[k]), [number(column[k]) for column in counts.values()]) for k in order[:MOST_ROWS]]
+    return Table(first="Class", names=list(counts), rows=rows, more=max(0, len(order) - MOST_ROWS))
+
+
+def group_table(groups: Sequence[Group]) -> Table | None:
+    """Each group with its images and its plain proportions, the worst first as they come; None without groups."""
+    if not groups:
+        return None
+    names = list(dict.fromkeys(name for group in groups for name in group.figures if "/" not in name))
+    rows = [
+        (shown(group.name), [number(group.n), *(figure_cell(name, group.figures.get(name)) for name in names)])
+        for group in groups[:MOST_ROWS]
+    ]
+    columns = ["Images", *(kind(name).title for name in names)]
+    return Table(first="Group", names=columns, rows=rows, more=max(0, len(groups) - MOST_ROWS))

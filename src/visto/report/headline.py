@@ -1,0 +1,90 @@
+"""What stands first: what the model is for, how good it is in plain words, when and from what it was made."""
+
+from dataclasses import dataclass
+
+from visto.evaluation import Evaluation
+from visto.report.cautions import Facts
+from visto.report.making import input_words, made_at
+from visto.report.words import amount, counted, interval, kind, lowered, shown
+
+_NAMED = 12
+_LISTED = 300
+
+_PARTS = {
+    "test": "of the test split",
+    "validation": "of the validation split",
+    "train": "of the training split",
+    "all": "it was not made from",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """``value`` is the main figure as a person reads it, ``words`` a sentence on it; ``rows`` are (what, how)."""
+
+    name: str
+    purpose: str
+    classes: list[str]
+    more: int
+    rest: list[str]
+    beyond: int
+    figure: str
+    value: str
+    interval: str
+    words: str
+    rows: list[tuple[str, str]]
+
+
+def headline(facts: Facts) -> Headline:
+    classes = [shown(name) for name in facts.evaluation.classes]
+    what, value, bounds = "", "–", ""
+    if facts.main is not None:
+        name, figure = facts.main
+        what, value, bounds = kind(name).title, amount(name, figure.value), interval(name, figure)
+    number = counted(len(classes), "class", "classes")
+    return Headline(
+        name=shown(facts.bundle.path.name.removesuffix(".visto")),
+        purpose=f"Tells {number} apart" if facts.judged.single else f"Finds any of {number} in an image",
+        classes=classes[:_NAMED],
+        more=max(0, len(classes) - _NAMED),
+        rest=classes[_NAMED:_LISTED],
+        beyond=max(0, len(classes) - _LISTED),
+        figure=what,
+        value=value,
+        interval=bounds,
+        words=_words(facts, bounds),
+        rows=_rows(facts),
+    )
+
+
+def _words(facts: Facts, bounds: str) -> str:
+    n, right = facts.evaluation.n, int(facts.judged.right.sum())
+    images = f"{counted(n, 'image')} {_PARTS.get(facts.evaluation.split, '')}".rstrip()
+    how = "were answered right" if facts.judged.single else "had every class right and none missed"
+    first = f"Of {images}, {right:,} {how}."
+    if not bounds or facts.main is None:
+        return first
+    title = kind(facts.main[0]).title
+    return f"{first} On more images like these, expect {lowered(title)} to lie within {bounds} (95\xa0% interval)."
+
+
+def _rows(facts: Facts) -> list[tuple[str, str]]:
+    manifest, evaluation = facts.bundle.manifest, facts.evaluation
+    data = manifest.data
+    rows = [("Task", manifest.task), ("Model", manifest.model.name)]
+    if words := input_words(facts.bundle):
+        rows.append(("Sees", words))
+    rows.append(("Made", made_at(facts.bundle)))
+    if "name" in data and "train" in data and "validation" in data:
+        images = f"{counted(data['train'], 'image')}, and {data['validation']:,} more to validate"
+        rows.append(("Made from", f"{shown(str(data['name']))}: {images}"))
+    rows.append(("Judged on", _judged_on(evaluation)))
+    return [(what, shown(how, 200)) for what, how in rows]
+
+
+def _judged_on(evaluation: Evaluation) -> str:
+    words = counted(evaluation.n, "image")
+    words += "" if evaluation.split == "all" else f" of {evaluation.split}"
+    if evaluation.left_out:
+        words += f"; {evaluation.left_out:,} left out, because it was made from them"
+    return words

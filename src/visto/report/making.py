@@ -1,0 +1,118 @@
+"""How the model was made, and how to run it."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from visto.bundle import Bundle
+from visto.report.words import counted, shown
+
+_RECIPE_LIMIT = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """Rows of (what, how, whether it is code), the whole recipe as JSON, and (what for, commands) to run it."""
+
+    rows: list[tuple[str, str, bool]]
+    recipe: str
+    commands: list[tuple[str, str]]
+
+
+def making(bundle: Bundle) -> Making:
+    text = json.dumps(dict(bundle.manifest.recipe), indent=2, ensure_ascii=False)
+    lines = [shown(line, 400) for line in text.split("\n")]
+    text = "\n".join(lines)
+    return Making(
+        rows=_rows(bundle),
+        recipe=text if len(text) <= _RECIPE_LIMIT else text[:_RECIPE_LIMIT] + "\n… the rest is in manifest.json",
+        commands=_commands(bundle),
+    )
+
+
+def made_at(bundle: Bundle) -> str:
+    """The day and minute, in UTC, as the manifest says."""
+    return bundle.manifest.created[:16].replace("T", " ") + " UTC"
+
+
+def weights_count(bundle: Bundle) -> int:
+    return sum(tensor.numel() for tensor in bundle.weights.values())
+
+
+def input_words(bundle: Bundle) -> str:
+    """Size and colour of what the model sees; empty where the preprocessing does not say."""
+    arguments = bundle.manifest.preprocess.arguments
+    if "size" not in arguments or "channels" not in arguments:
+        return ""
+    size = "×".join(str(side) for side in reversed(arguments["size"]))
+    return f"{size} pixels, {'grey' if arguments['channels'] == 1 else 'colour'}"
+
+
+def _rows(bundle: Bundle) -> list[tuple[str, str, bool]]:
+    manifest = bundle.manifest
+    recipe, data = manifest.recipe, manifest.data
+    decisions: Mapping[str, Any] = recipe.get("decisions", {})
+    parent = data.get("parent") or recipe.get("parent")
+    weights = manifest.files.get("weights.safetensors")
+    rows: list[tuple[str, object, bool]] = [
+        ("Model", f"{manifest.model.name}, {counted(weights_count(bundle), 'weight')}", False),
+        ("Input", input_words(bundle), False),
+        ("Learnt", _learnt(recipe, decisions), False),
+        ("Augmentation", ", ".join(recipe.get("augmentation", [])) or "none", False),
+        ("Precision", _with_reason(decisions), False),
+        ("Time", f"{recipe['seconds']:,} s of learning" if "seconds" in recipe else "", False),
+        ("Ended by", recipe.get("ended", ""), False),
+        ("Random seed", recipe.get("seed", ""), False),
+        ("Data", f"{data.get('name', '')}, read as {data.get('format', '')}", False),
+        ("Data fingerprint", data.get("fingerprint", ""), True),
+        ("Made from (parent)", parent or "", True),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items()), False),
+        ("Bundle digest", bundle.digest, True),
+        ("Weights digest", weights.sha256 if weights else "", True),
+        (
+            "Holds training data",
+            "yes" if manifest.holds_training_data else "no; content hashes of its images only",
+            False,
+        ),
+    ]
+    return [(what, shown(str(how), 400), code) for what, how, code in rows if how != ""]
+
+
+def _learnt(recipe: Mapping[str, Any], decisions: Mapping[str, Any]) -> str:
+    parts = []
+    if "epochs" in recipe:
+        parts.append(f"{recipe['epochs']:g} epochs")
+    if "batch_size" in recipe:
+        parts.append(f"batches of {recipe['batch_size']}")
+    if "optimiser" in recipe:
+        parts.append(str(recipe["optimiser"]))
+    rate = decisions.get("lr", recipe.get("lr"))
+    if isinstance(rate, int | float):
+        found = " found by a range test" if "range_test" in decisions else ""
+        parts.append(f"highest learning rate {rate:.3g}{found}")
+    if "schedule" in recipe:
+        parts.append(f"schedule {recipe['schedule']}")
+    return ", ".join(parts)
+
+
+def _with_reason(decisions: Mapping[str, Any]) -> str:
+    if "precision" not in decisions:
+        return ""
+    reason = decisions.get("precision_reason")
+    return f"{decisions['precision']} ({reason})" if reason else str(decisions["precision"])
+
+
+def _commands(bundle: Bundle) -> list[tuple[str, str]]:
+    path = "".join(c if c.isprintable() else "?" for c in bundle.path.name)
+    name = shlex.quote(path)
+    python = f"import visto\n\nmodel = visto.load({json.dumps(path, ensure_ascii=False)})\n"
+    python += 'answer = model.predict("photo.jpg")\nprint([model.classes[k] for k in answer.value.classes])\n'
+    python += 'print(visto.evaluate(model, "photos/").figures)'
+    return [
+        ("What is in an image, or in each of a folder", f"visto predict {name} photo.jpg"),
+        ("Judge it on images of your own, a folder a class", f"visto evaluate {name} photos/"),
+        ("Check every byte of it", f"visto info {name}"),
+        ("In Python", python),
+    ]

@@ -1,0 +1,184 @@
+"""The page: every section gathered, then filled into the template. Nothing in it depends on the clock."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from visto.bundle import Bundle
+from visto.data.ledger import Entry, merge
+from visto.evaluation import Evaluation
+from visto.report.cautions import Caution, Facts, cautions
+from visto.report.classes import Table, class_table, group_table, split_table
+from visto.report.confusion import Confusion, confusion
+from visto.report.figures import Row, figure_rows, main_figure
+from visto.report.headline import Headline, headline
+from visto.report.judged import Judged, class_counts, judged
+from visto.report.learning import Growth, Learning, growth, learning
+from visto.report.ledgers import Ledger, ledger_of
+from visto.report.making import Making, making
+from visto.report.mistakes import Mistakes, mistakes
+from visto.report.plot_coverage import coverage_plot
+from visto.report.plot_reliability import reliability_plot
+from visto.report.sureness import Calibration, Kept, calibration, coverage, thresholds
+from visto.report.words import between, counted, percent, rounded_down
+
+Counts = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sureness:
+    """Calibration and abstaining, drawn and in numbers; each part None or empty where the scores do not allow it."""
+
+    known: Calibration | None
+    reliability: Markup | None
+    claims: str
+    coverage: Markup | None
+    thresholds: Sequence[Kept]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All that the template shows."""
+
+    headline: Headline
+    cautions: Sequence[Caution]
+    figures: Sequence[Row]
+    single: bool
+    n: int
+    confusion: Confusion | None
+    classes: Table
+    groups: Table | None
+    mistakes: Mistakes
+    samples: bool
+    sureness: Sureness
+    splits: Table
+    ledgers: Sequence[tuple[str, Ledger]]
+    reasons: Ledger
+    learning: Learning | None
+    growth: Growth | None
+    making: Making
+
+
+def gather_page(
+    bundle: Bundle,
+    evaluation: Evaluation,
+    history: Sequence[Mapping[str, Any]],
+    ledger: Sequence[Entry],
+    *,
+    samples: bool,
+    learning_curve: Mapping[str, Any] | None,
+    listed: Counts,
+) -> Page:
+    looked = judged(evaluation)
+    have, answered = class_counts(evaluation)
+    name = main_figure(evaluation.figures, history)
+    known = calibration(looked)
+    both = ledger_of(merge((*ledger, *evaluation.ledger)))
+    trained = [listed.get("train", {}).get(label, 0) for label in evaluation.classes] if "train" in listed else []
+    facts = Facts(
+        bundle=bundle,
+        evaluation=evaluation,
+        judged=looked,
+        main=(name, evaluation.figures[name]) if name else None,
+        calibration=known,
+        have=have,
+        answered=answered,
+        trained=trained,
+        ledger=both,
+        history=history,
+    )
+    return Page(
+        headline=headline(facts),
+        cautions=cautions(facts),
+        figures=figure_rows(evaluation.figures, name),
+        single=looked.single,
+        n=evaluation.n,
+        confusion=confusion(evaluation.details, evaluation.classes),
+        classes=class_table(evaluation.classes, evaluation.figures, have, _class_columns(evaluation, answered)),
+        groups=group_table(evaluation.groups),
+        mistakes=mistakes(evaluation, looked, samples=samples),
+        samples=samples,
+        sureness=_sureness(looked, known),
+        splits=split_table(evaluation.classes, listed, have),
+        ledgers=_ledgers(ledger, evaluation.ledger, bundle),
+        reasons=both,
+        learning=learning(history),
+        growth=growth(learning_curve),
+        making=making(bundle),
+    )
+
+
+def _class_columns(evaluation: Evaluation, answered: Sequence[int]) -> dict[str, Sequence[int]]:
+    """Counts of each class by column: how often it was the answer; what was missed and added, where that differs."""
+    columns: dict[str, Sequence[int]] = {"Answered": answered}
+    decisions = evaluation.details.get("decisions")
+    if isinstance(decisions, Mapping) and {"fn", "fp"} <= decisions.keys():
+        columns |= {"Missed": decisions["fn"], "Wrongly added": decisions["fp"]}
+    return columns
+
+
+def _sureness(looked: Judged, known: Calibration | None) -> Sureness:
+    what = "how often it is right" if looked.single else "how often it is so"
+    claims = ""
+    plot = None
+    if known is not None:
+        claims = (
+            f"On average its {'answers claim' if looked.single else 'scores say'} {percent(known.claimed)}, and "
+            f"{percent(known.right)} {'are right' if looked.single else 'are so'}."
+        )
+        plot = reliability_plot(known.bins, what=what, words=claims)
+    curve = coverage(looked)
+    words = ", ".join(f"{percent(k.coverage)} answered: {percent(k.right)} right" for k in thresholds(looked))
+    return Sureness(
+        known=known,
+        reliability=plot,
+        claims=claims,
+        coverage=coverage_plot(curve, what="how many of these are right", words=words) if curve else None,
+        thresholds=thresholds(looked),
+    )
+
+
+def _ledgers(made: Sequence[Entry], judged_on: Sequence[Entry], bundle: Bundle) -> list[tuple[str, Ledger]]:
+    """The files it was made from (by the bundle's counts where their ledger is not there), and those judged here."""
+    first = ledger_of(made)
+    if not made:
+        counts = bundle.manifest.data.get("ledger")
+        known = {status: counts.get(status, 0) for status in first.counts} if isinstance(counts, Mapping) else {}
+        first = Ledger(counts=known or first.counts, lost=0, doubles=0, quarrelling=0, reasons=(), more=0)
+    return [("Read to make it", first), ("Read to judge it", ledger_of(judged_on))]
+
+
+def render(page: Page) -> str:
+    """One HTML document. What it may load is nothing; the style and the script in it are allowed by their hashes."""
+    style, script = _resource("page.css"), _resource("page.js")
+    # fields, not items: nested dataclasses stay as they are
+    content = {name: getattr(page, name) for name in page.__dataclass_fields__}
+    return _template().render(
+        style=Markup(style),  # noqa: S704  (our own file)
+        script=Markup(script),  # noqa: S704  (our own file)
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        **content,
+    )
+
+
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"percent": percent, "counted": counted, "between": between, "rounded_down": rounded_down}
+    return environment.from_string(_resource("page.html.j2"))
+
+
+def _resource(name: str) -> str:
+    return files("visto.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,34 @@
+"""Whether a recipe can be carried out: asked before the long reading, not after it."""
+
+import torch
+
+from visto.errors import UsageError
+from visto.learn import Recipe
+from visto.learn.precision import PRECISIONS
+from visto.models import build_model
+from visto.preprocess import PREPROCESS
+
+
+def check_buildable(recipe: Recipe, classes: int) -> None:
+    """Raise UsageError for a model that cannot be built, or cannot learn in such batches, and for an unknown precision.
+
+    A trial step forward costs some milliseconds, and finds before the long reading what would fail after it.
+    """
+    if recipe.precision not in PRECISIONS:
+        raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
+    fit = recipe.preprocess.build(PREPROCESS).fit
+    try:
+        # as many images as tell a batch of one (which batch normalisation refuses) from a larger one
+        images = torch.zeros(min(recipe.batch_size, 2), *fit.shape)
+        with torch.no_grad():
+            shape = tuple(build_model(recipe.model).train()(images)["logits"].shape)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        if "allocate memory" in str(error):
+            raise
+        # a builder checks little itself: torch's own words are what there is to say
+        raise UsageError(
+            f"the model {recipe.model.name} does not work with these settings: {error}",
+            expected="arguments as visto models lists them, and a --batch-size that suits",
+        ) from error
+    if shape != (len(images), classes):
+        raise UsageError(f"the model {recipe.model.name} gives {shape[1:]} outputs", expected=f"{classes}, one a class")

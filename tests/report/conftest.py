@@ -1,0 +1,172 @@
+"""Reports on made-up models: answers and truths are given, the rest is as a run would leave it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from visto.bundle import Bundle, Manifest
+from visto.data.cache import Pixels
+from visto.data.dataset import Item
+from visto.data.ledger import Entry
+from visto.evaluation import Evaluation
+from visto.evaluation.run import judged_as
+from visto.report import write_report
+from visto.spec import Spec
+from visto.tasks import TASKS
+from visto.types import Answer, Figure, Label, Labels
+
+HISTORY: list[Mapping[str, Any]] = [
+    {"epoch": 1, "loss": 1.5, "validation_loss": 1.2, "validation_accuracy": 0.5, "lr": 0.001},
+    {"epoch": 2, "loss": 0.9, "validation_loss": 0.8, "validation_accuracy": 0.75, "lr": 0.001},
+    {"epoch": 3, "loss": 0.7, "validation_loss": 0.9, "validation_accuracy": 0.7, "lr": 0.0},
+]
+_VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+def one_hot(index: int, classes: int, sure: float) -> Tensor:
+    scores = torch.full((classes,), (1 - sure) / max(1, classes - 1))
+    scores[index] = sure
+    return scores
+
+
+def bundle_of(classes: Sequence[str], path: Path = Path("cats.visto"), task: str = "classification") -> Bundle:
+    manifest = Manifest(
+        task=task,
+        classes=tuple(classes),
+        model=Spec(name="cnn", arguments={"classes": len(classes)}),
+        preprocess=Spec(name="standard", arguments={"size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.2]}),
+        head={},
+        recipe={"epochs": 3, "lr": 0.0, "decisions": {"lr": 0.004, "range_test": {}, "precision": "fp32"}, "seed": 7},
+        data={"name": "photos", "format": "class-folders", "fingerprint": "f" * 64, "train": 10, "validation": 4},
+        metrics={"accuracy": Figure(value=0.5)},
+        holds_training_data=False,
+        versions={"visto": "0.1.0"},
+        created="2026-01-31T12:34:56+00:00",
+    )
+    none = torch.zeros(0, 16, dtype=torch.uint8)
+    return Bundle(path=path, manifest=manifest, weights={}, seen={"train": none, "validation": none}, digest="d" * 64)
+
+
+def evaluation_of(
+    classes: Sequence[str],
+    rows: Sequence[tuple[int, int, float]],
+    *,
+    ids: Sequence[str] = (),
+    entries: Sequence[Entry] = (),
+    groups: Sequence[str] = (),
+    side: int = 8,
+) -> Evaluation:
+    """Judged images of (truth, answer, score of the answer)."""
+    answers = [Answer(value=Label(index=a, scores=one_hot(a, len(classes), sure))) for _, a, sure in rows]
+    targets = [Label(index=t) for t, _, _ in rows]
+    pixels = pixels_of(targets, ids=ids, entries=entries, groups=groups, side=side)
+    task = TASKS["classification"](classes=tuple(classes))
+    return judged_as(task, answers, pixels, name="classification", split="test", classes=tuple(classes))
+
+
+def several_of(classes: Sequence[str], rows: Sequence[tuple[Sequence[int], Sequence[float]]]) -> Evaluation:
+    """Images with several labels: (true classes, score of each class); an answer is what scores 0.5."""
+    answers = [
+        Answer(value=Labels(classes=tuple(k for k, s in enumerate(scores) if s >= 0.5), scores=torch.tensor(scores)))
+        for _, scores in rows
+    ]
+    pixels = pixels_of([Labels(classes=tuple(truth)) for truth, _ in rows])
+    task = TASKS["multilabel"](classes=tuple(classes))
+    return judged_as(task, answers, pixels, name="multilabel", split="test", classes=tuple(classes))
+
+
+def pixels_of(
+    targets: Sequence[Label | Labels],
+    *,
+    ids: Sequence[str] = (),
+    entries: Sequence[Entry] = (),
+    groups: Sequence[str] = (),
+    side: int = 8,
+) -> Pixels:
+    n = len(targets)
+    generator = torch.Generator().manual_seed(0)
+    names = list(ids) + [f"{k}.png" for k in range(len(ids), n)]
+    group = list(groups) + [None] * (n - len(groups))
+    items = [Item(id=names[k], source=Path(names[k]), target=targets[k], group=group[k]) for k in range(n)]
+    digests = torch.zeros(n, 16, dtype=torch.uint8)
+    digests[:, 0], digests[:, 1], digests[:, 2] = (torch.arange(n) // 256**place % 256 for place in (0, 1, 2))
+    images = min(n, 64)
+    return Pixels(
+        storage=torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8, generator=generator),
+        rows=torch.arange(n) % images,
+        items=tuple(items),
+        digests=digests,
+        sizes=torch.full((n, 2), side),
+        entries=tuple(entries) or tuple(Entry(id=item.id, status="kept") for item in items),
+    )
+
+
+@dataclass
+class Read(HTMLParser):
+    """A page taken apart; every element must be closed where it should be."""
+
+    text: str
+    elements: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.text)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def said(self) -> str:
+        return " ".join(" ".join(self.words).replace("\xa0", " ").split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Callable[..., Read]:
+    """Write a report and read it again."""
+
+    def written(
+        evaluation: Evaluation,
+        *,
+        history: Sequence[Mapping[str, Any]] = HISTORY,
+        ledger: Sequence[Entry] = (),
+        samples: bool = True,
+        learning_curve: Mapping[str, Any] | None = None,
+        listed: Mapping[str, Mapping[str, int]] | None = None,
+        bundle: Bundle | None = None,
+    ) -> Read:
+        path = write_report(
+            tmp_path / "out.html",
+            bundle=bundle or bundle_of(evaluation.classes, task=evaluation.task),
+            evaluation=evaluation,
+            history=history,
+            ledger=ledger,
+            samples=samples,
+            learning_curve=learning_curve,
+            listed=listed,
+        )
+        assert path.stat().st_size < 5_000_000
+        return Read(path.read_text(encoding="utf-8"))
+
+    return written
