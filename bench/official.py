@@ -25,6 +25,8 @@ ROWS: dict[str, tuple[str, str, float, float, int]] = {
     "mnist": ("mnist", "accuracy", 0.994, 4, 1),
     "fashion-mnist": ("fashion-mnist", "accuracy", 0.93, 8, 1),
     "cifar-10": ("cifar-10-batches-bin", "accuracy", 0.88, 20, 1),
+    "clothing": ("clothing", "accuracy", 0.89, 5, 5),
+    "hymenoptera": ("hymenoptera", "accuracy", 0.94, 5, 5),
     "pneumoniamnist": ("pneumoniamnist", "auroc", 0.94, 5, 5),
 }
 

@@ -53,6 +53,11 @@ class Model:
     def classes(self) -> tuple[str, ...]:
         return self.bundle.manifest.classes
 
+    @property
+    def learning_curve(self) -> Mapping[str, Any] | None:
+        """Points, forecast and words, where it was trained with one and its run still lies beside it."""
+        return read_run(self.path).learning_curve
+
     def predict(
         self, image: str | Path | bytes, *, threshold: float = 0.0, confidence: float | None = None
     ) -> Answer[Any]:
@@ -111,6 +116,8 @@ def train(
     repeats: int | None = None,
     seed: int | None = None,
     split_seed: int | None = None,
+    ensemble: int | None = None,
+    learning_curve: bool = False,
     resume: bool = False,
     inexact: bool = False,
     samples: bool = True,
@@ -123,7 +130,8 @@ def train(
     A report on the validation images is written to ``report.html`` in ``X.run``; ``samples`` puts pictures into it.
 
     ``budget`` is seconds or words such as "10m"; ``lr`` may be "auto" (a range test). The rest is as in
-    ``visto train --help``; None takes what suits the data. Raises UsageError, DataError, ModelError, ResourceError.
+    ``visto train --help``; None takes what suits the data. ``ensemble`` is how many models make one;
+    ``learning_curve`` finds out what more images would buy. Raises UsageError, DataError, ModelError, ResourceError.
     """
     dataset = data if isinstance(data, Dataset) else read(data, split_seed=split_seed or 0)
     parent = start_from if isinstance(start_from, Model) else load(start_from) if start_from is not None else None
@@ -156,6 +164,8 @@ def train(
         repeats=repeats,
         seed=seed,
         split_seed=split_seed,
+        ensemble=ensemble,
+        learning_curve=learning_curve or None,
     )
     temporary = tempfile.TemporaryDirectory(prefix="visto-") if out is None else None
     path = Path(temporary.name) / "model.visto" if temporary else Path(str(out))

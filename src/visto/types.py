@@ -186,6 +186,7 @@ class Task(Protocol[T, C]):
     """What is learnt: the head and loss that stand on a model, and how answers are packed, judged and shown."""
 
     monitor: tuple[str, Literal["max", "min"]]
+    blend: Literal["softmax", "sigmoid"]  # what makes scores of logits, so that those of several models can be averaged
     head: nn.Module
 
     def collate(self, targets: Sequence[T]) -> C:

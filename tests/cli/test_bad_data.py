@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Visto, fill, picture, weights
+from visto.training import carry_out
 from visto.training import run as train_run
 from visto.training.learning import learn
 from visto.training.prepare import prepare
@@ -244,7 +245,7 @@ def test_a_file_that_changes_during_the_run(visto: Visto, photos: Path, monkeypa
             picture(200, 5).save(file)
         return learn(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(train_run, "learn", disturbed)
+    monkeypatch.setattr(carry_out, "learn", disturbed)
     ended = visto.train(photos)
     assert ended.code == 0
     assert f"cat/{victim.name} has changed during the run; what was read at its start was used" in ended.err

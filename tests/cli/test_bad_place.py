@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import TINY, Visto, contents, fill, picture, weights
 from visto.files import lock
-from visto.training import run as train_run
+from visto.training import carry_out
 
 LONG = ("--epochs", "300")
 
@@ -137,7 +137,7 @@ def unfinished(visto: Visto, photos: Path, monkeypatch: pytest.MonkeyPatch) -> P
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_run, "learn", stopped)
+        patch.setattr(carry_out, "learn", stopped)
         ended = visto.train(photos)
     assert ended.code == 130
     assert "--resume" in ended.err
@@ -199,7 +199,7 @@ def test_resume_where_nothing_was_begun(visto: Visto, photos: Path) -> None:
 @pytest.mark.parametrize("file", ["run.json", "state"])
 def test_resume_of_a_damaged_run(visto: Visto, photos: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(train_run, "_finished", lambda *_: 1 / 0)
+        patch.setattr(carry_out, "write", lambda *_, **__: 1 / 0)
         with pytest.raises(AssertionError, match="internal error"):
             visto.train(photos)
     content = bytearray(Path("a.run", file).read_bytes())

@@ -18,13 +18,13 @@ from visto.learn import FeatureFeed, GradientLearner, Recipe, fit, load_state, o
 from visto.learn.balance import Balance
 from visto.learn.features import folded
 from visto.learn.feed import started_model
-from visto.learn.head import fit_head
+from visto.learn.head import errors_left_out, fit_head
 from visto.models import build_model
 from visto.models.backbone import Backbone
 from visto.preprocess import PREPROCESS
 from visto.spec import Spec
 from visto.tasks.classification import Classification
-from visto.types import Silent
+from visto.types import Label, Silent
 
 CLASSES = "abcd"
 
@@ -101,6 +101,16 @@ def test_features_that_are_half_written_are_finished_and_the_same(recipe: Recipe
     assert (other / "features").read_bytes() == whole
 
 
+def test_with_too_few_errors_only_the_classifier_is_learnt(recipe: Recipe, tmp_path: Path) -> None:
+    learner = learner_of(replace(recipe, least_errors=71), tmp_path)
+    state = learner.start()
+    assert "too few errors" in state.ended
+    assert list(fit(learner, state)) == []
+    initial = started_model(recipe, None).state_dict()
+    whole = learner.feed.whole(state.averaged)
+    assert [k for k, v in initial.items() if not torch.equal(whole[k], v)] == ["classifier.weight", "classifier.bias"]
+
+
 def test_features_of_other_settings_are_not_taken(recipe: Recipe, tmp_path: Path) -> None:
     learner_of(recipe, tmp_path).feed.prepare("fp32", Silent())
     before = (tmp_path / "features").read_bytes()
@@ -158,7 +168,14 @@ def test_folding_norms_into_convolutions_changes_nothing() -> None:
 def head_of(embeddings: Tensor, labels: Tensor, balance: str = "none") -> nn.Linear:
     targets = nn.functional.one_hot(labels, 3).float()
     balanced = Balance(balance, targets)
-    return fit_head(Classification(classes="abc"), embeddings, targets, weights=balanced.weights, balance=balanced)
+    return fit_head(
+        Classification(classes="abc"),
+        embeddings,
+        targets,
+        weights=balanced.weights,
+        balance=balanced,
+        images=len(targets),
+    )
 
 
 def test_the_head_is_logistic_regression() -> None:
@@ -167,7 +184,7 @@ def test_the_head_is_logistic_regression() -> None:
     values = (random.normal(size=(300, 10)) * 3 + 5 + labels[:, None] * random.normal(size=10)).astype(np.float32)
     layer = head_of(torch.from_numpy(values), torch.from_numpy(labels))
     scaled = (values - values.mean(0)) / values.std(0)
-    model = LogisticRegression(C=0.005, max_iter=1000, tol=1e-8).fit(scaled, labels)
+    model = LogisticRegression(C=0.03, max_iter=1000, tol=1e-8).fit(scaled, labels)
     with torch.no_grad():
         ours = layer(torch.from_numpy(values)).softmax(1).numpy()
     np.testing.assert_allclose(ours, model.predict_proba(scaled), atol=2e-3)
@@ -204,3 +221,14 @@ def test_a_growing_file_keeps_whole_blocks_only(tmp_path: Path) -> None:
     again.note()
     assert (Growing(path, key="a").blocks, path.read_bytes()) == (2, b"one2")
     assert (Growing(path, key="b").blocks, path.read_bytes()) == (0, b"")
+
+
+def test_errors_are_counted_on_images_left_out_of_the_fit() -> None:
+    random = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 3, (60,), generator=random)
+    noise = torch.randn(60, 200, generator=random)  # more numbers than images: fitted ones are never wrong
+    targets = nn.functional.one_hot(labels, 3).float()
+    truth = [Label(index=k) for k in labels.tolist()]
+    assert errors_left_out(Classification(classes="abc"), noise, targets, truth) > 25
+    told = noise[:, :6] + 20 * nn.functional.one_hot(labels, 6)
+    assert errors_left_out(Classification(classes="abc"), told, targets, truth) == 0

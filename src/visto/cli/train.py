@@ -1,14 +1,15 @@
 """``visto train``"""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from visto.cli.figures import rows_of
 from visto.cli.options import AsJson, Began, Data, Debug, Format, Quiet, Threads, assignments
-from visto.cli.terminal import Terminal, counted, show, show_json, table
+from visto.cli.terminal import Terminal, counted, printable, show, show_json, table
 
 
 def command(
@@ -59,6 +60,12 @@ def command(
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness in training.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split, where the data has none.")] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(min=2, max=20, help="Train so many models and answer by their weighted mean.")
+    ] = None,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Say what more images would buy: about as long again.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     inexact: Annotated[bool, typer.Option("--inexact", help="Resume on another machine or thread count.")] = False,
     samples: Annotated[
@@ -112,6 +119,8 @@ def command(
         repeats=repeats,
         seed=seed,
         split_seed=split_seed,
+        ensemble=ensemble,
+        learning_curve=learning_curve,
         resume=resume,
         inexact=inexact,
         samples=samples,
@@ -119,7 +128,7 @@ def command(
         voice=voice,
         clock=lambda: time.perf_counter() - began,
     )
-    manifest = trained.bundle.manifest
+    manifest, curve = trained.bundle.manifest, trained.learning_curve
     took = round(time.perf_counter() - began, 1)
     if as_json:
         document = {
@@ -128,11 +137,37 @@ def command(
             "seconds": took,
             "metrics": {name: figure.to_json() for name, figure in manifest.metrics.items()},
         }
-        show_json(document)
+        show_json(document if curve is None else {**document, "learning_curve": curve})
         return
     held_out = counted(manifest.data["validation"], "validation image")
     show(f"{out} written after {took} s; on {held_out}, with 95 % intervals:")
     show(table(rows_of(manifest.metrics), indent="  "))
+    if ensemble_of := manifest.recipe.get("ensemble"):
+        show(_members(ensemble_of))
+    if curve is not None:
+        show(_curve(curve))
+
+
+def _members(ensemble: Mapping[str, Any]) -> str:
+    """What each member of an ensemble is worth, and whether all are worth more."""
+    names = list(ensemble["figures"][0])
+    rows = [("member", *names, "weight")]
+    for seed, figures, weight in zip(ensemble["seeds"], ensemble["figures"], ensemble["weights"], strict=True):
+        rows.append((f"seed {seed}", *(f"{figures[name]:.4f}" for name in names), f"{weight:.2f}"))
+    return f"made of:\n{table(rows, indent='  ')}\n  {ensemble['words']}"
+
+
+def _curve(curve: Mapping[str, Any]) -> str:
+    """The measured points of a learning curve, the forecast, and what they say."""
+    from visto.types import Figure
+
+    def row(point: Mapping[str, Any], how: str) -> tuple[str, ...]:
+        return (f"{point['images']:,}", str(Figure(value=point["value"], low=point["low"], high=point["high"])), how)
+
+    rows = [("images", str(curve["points"][0]["figure"]), "")] + [row(point, "") for point in curve["points"]]
+    if curve["forecast"]:
+        rows.append(row(curve["forecast"], "forecast"))
+    return f"trained on fewer images, judged on the same:\n{table(rows, indent='  ')}\n  {printable(curve['words'])}"
 
 
 def _names(text: str | None) -> list[str] | None:

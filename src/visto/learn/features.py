@@ -20,8 +20,8 @@ from visto.data.cache import Pixels
 from visto.data.loader import gather
 from visto.errors import UsageError
 from visto.files import Growing
-from visto.learn.feed import Rows, collated, started_model
-from visto.learn.head import fit_head
+from visto.learn.feed import Beginning, Rows, collated, started_model
+from visto.learn.head import errors_left_out, fit_head
 from visto.learn.precision import autocast
 from visto.learn.randomness import generator
 from visto.learn.recipe import Recipe
@@ -30,7 +30,6 @@ from visto.preprocess import PREPROCESS
 from visto.types import Batch, Task, Voice
 
 _BLOCK = 64  # images that go through the frozen stages at once, and are kept at once
-_HEAD_VIEWS = 3  # of each image that the head is fitted to
 
 
 class Upper(nn.Module):
@@ -155,20 +154,48 @@ class FeatureFeed:
         model = deepcopy(self.backbone)
         return Upper(model.part(0), model.dropout, model.classifier), _laid_out(images)
 
-    def begin(self, module: nn.Module, precision: str) -> None:
-        """Fit the classifier to the embeddings of a few views of all training images."""
+    def begin(self, module: nn.Module, precision: str) -> Beginning:
+        """Fit the classifier to the embeddings; where it leaves too few errors to learn from, nothing else is learnt.
+
+        Its errors are counted on images left out of the fit (5 folds). Tuning the stages below on a dozen errors makes
+        held-out answers worse: ants and bees, 245 photos, log-loss 0.11 by the head alone and 0.17 after tuning;
+        clothing, 200 photos, 0.80 and 0.74.
+        """
         assert isinstance(module, Upper)  # noqa: S101  (made above; tells mypy)
+        plain = self._embeddings(module, precision, 1)
+        wrong = errors_left_out(self.task, plain, self.targets, [item.target for item in self.train.items])
+        found = {"head_errors": wrong, "head_images": len(plain)}
+        if self.recipe.frozen < len(self.backbone.stages) and wrong >= self.recipe.least_errors:
+            self._fit(module, plain)
+            return Beginning(decisions=found)
+        self._fit(module, self._embeddings(module, precision, 1 + self.recipe.views))
+        return Beginning(
+            decisions=found,
+            ended="only the classifier is learnt"
+            + ("" if wrong >= self.recipe.least_errors else ": too few errors to learn more from"),
+        )
+
+    def _embeddings(self, module: Upper, precision: str, views: int) -> Tensor:
+        """What the classifier gets, view after view of all training images: (views · N)×D."""
         module.eval()
-        views = self.kept[:_HEAD_VIEWS]
         with torch.no_grad(), autocast(precision):
-            parts = [module.stages(_laid_out(f.float())).float() for kept in views for f in torch.split(kept, _BLOCK)]
-        targets, weights = self.targets.repeat(len(views), 1), self.balance.weights
+            parts = [
+                module.stages(_laid_out(features.float())).float()
+                for kept in self.kept[:views]
+                for features in torch.split(kept, _BLOCK)
+            ]
+        return torch.cat(parts)
+
+    def _fit(self, module: Upper, embeddings: Tensor) -> None:
+        views = len(embeddings) // len(self.targets)
+        weights = self.balance.weights
         layer = fit_head(
             self.task,
-            torch.cat(parts),
-            targets,
-            weights=None if weights is None else weights.repeat(len(views)),
+            embeddings,
+            self.targets.repeat(views, 1),
+            weights=None if weights is None else weights.repeat(views),
             balance=self.balance,
+            images=len(self.targets),
         )
         module.classifier.load_state_dict(layer.state_dict())
 

@@ -5,6 +5,7 @@ gives (``visto.learn.features``).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +23,14 @@ from visto.preprocess import PREPROCESS
 from visto.types import Batch, Task, Voice
 
 EVALUATION_PIXELS = 512 * 48 * 48  # a batch, so that large images do not fill the memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What was found before the first step: ``decisions`` to be stored, and why no step follows (empty: one does)."""
+
+    decisions: Mapping[str, Any] = field(default_factory=dict)
+    ended: str = ""
 
 
 class Feed(Protocol):
@@ -45,7 +54,7 @@ class Feed(Protocol):
     def trial(self) -> tuple[nn.Module, Tensor]:
         """A module and a few images for it, to try precisions on; asked before ``prepare``."""
 
-    def begin(self, module: nn.Module, precision: str) -> None:
+    def begin(self, module: nn.Module, precision: str) -> Beginning:
         """Change the module's first weights to better ones, where the feed knows some."""
 
     def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -118,8 +127,8 @@ class PixelFeed:
     def trial(self) -> tuple[nn.Module, Tensor]:
         return self.module(), self.batch(0).inputs["images"][:32]
 
-    def begin(self, module: nn.Module, precision: str) -> None:
-        pass
+    def begin(self, module: nn.Module, precision: str) -> Beginning:
+        return Beginning()
 
     def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(weights)

@@ -54,8 +54,12 @@ class GradientLearner:
         precision, reason = choose(recipe.precision, *self.feed.trial())
         state.decisions |= {"precision": precision, "precision_reason": reason}
         self.feed.prepare(precision, voice or Silent())
-        self.feed.begin(state.model, precision)
+        beginning = self.feed.begin(state.model, precision)
+        state.decisions |= beginning.decisions
         state.averaged = {k: v.detach().clone() for k, v in state.model.state_dict().items()}
+        if beginning.ended:
+            state.ended, state.total_steps = beginning.ended, 0
+            return state
         if recipe.lr == 0:
             trial = self._copy(state)
             state.decisions |= range_test(lambda k, rate: self.descend(trial, self.feed.batch(k), rate))

@@ -25,10 +25,11 @@ class Recipe:
     functions of ``visto.data.augment``. ``precision`` is auto, fp32 or bf16.
 
     ``pretrained`` begins with the published weights of the model (``visto.models.weights``). The learner ``transfer``
-    freezes the first ``frozen`` stages of a backbone and runs them once over ``views`` augmented views of each image.
-    ``lr_decay`` is what each stage further down takes of the learning rate above it. ``balance`` treats classes of
-    unequal size (``visto.learn.balance``). With ``repeats`` above 1 a batch holds each image so many times, augmented
-    each time anew (Hoffer et al. 2020).
+    freezes the first ``frozen`` stages of a backbone and runs them once over ``views`` augmented views of each image;
+    where its classifier alone errs on fewer than ``least_errors`` images, no stage is tuned. ``lr_decay`` is what each
+    stage further down takes of the learning rate above it. ``balance`` treats classes of unequal size
+    (``visto.learn.balance``). With ``repeats`` above 1 a batch holds each image so many times, augmented each time anew
+    (Hoffer et al. 2020).
     """
 
     model: Spec[nn.Module]
@@ -53,6 +54,7 @@ class Recipe:
     pretrained: bool = False
     frozen: int = 0
     views: int = 0
+    least_errors: int = 0
     lr_decay: float = 1.0
     balance: str = "none"
     repeats: int = 1
@@ -71,6 +73,7 @@ class Recipe:
         _within("seed", self.seed, 0, 2**53)
         _within("frozen stages", self.frozen, 0, 1000)
         _within("views", self.views, 0, 1000)
+        _within("least errors", self.least_errors, 0, 1e9)
         _within("lr decay", self.lr_decay, 0, 1, open_low=True)
         _within("repeats", self.repeats, 1, self.batch_size)
         for kind, name, table in (

@@ -13,6 +13,7 @@ from torch import nn
 
 from visto.models.cnn import cnn
 from visto.models.efficientnet_lite import efficientnet_lite0
+from visto.models.ensemble import ensemble
 from visto.models.mlp import mlp
 from visto.models.resnet import resnet
 from visto.models.resnet_imagenet import resnet18, resnet50
@@ -25,6 +26,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "efficientnet_lite0": efficientnet_lite0,
     "resnet18": resnet18,
     "resnet50": resnet50,
+    "ensemble": ensemble,
 }
 
 for _entry in entry_points(group="visto.models"):

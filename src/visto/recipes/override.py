@@ -8,6 +8,8 @@ from visto.errors import UsageError
 from visto.learn import Recipe
 from visto.recipes.transfer import unfreeze
 
+MOST_MEMBERS = 20  # of an ensemble: long before, one more changes nothing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -16,7 +18,8 @@ class Request:
     ``size`` is the side of the model's input in pixels. ``arguments`` go to the model's builder (depth, width, …).
     ``start_from`` is the manifest digest of the bundle that is fine-tuned. ``prepare`` has steps of
     ``visto.preprocess.STEPS``. ``scratch`` leaves pretrained weights out, ``download`` allows to fetch them;
-    ``unfreeze`` says how many of a backbone's last stages learn.
+    ``unfreeze`` says how many of a backbone's last stages learn. ``ensemble`` is how many models make one;
+    ``learning_curve`` asks what more images would buy. Raises UsageError for an ensemble of fewer than 2 or over 20.
     """
 
     model: str | None = None
@@ -47,6 +50,12 @@ class Request:
     repeats: int | None = None
     seed: int | None = None
     split_seed: int | None = None
+    ensemble: int | None = None
+    learning_curve: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.ensemble is not None and not 2 <= self.ensemble <= MOST_MEMBERS:
+            raise UsageError(f"an ensemble of {self.ensemble}", expected=f"2 to {MOST_MEMBERS} models")
 
     def given(self) -> dict[str, Any]:
         """What was said, as JSON values."""
@@ -58,7 +67,19 @@ class Request:
         }
 
 
-_NOT_IN_RECIPE = {"model", "size", "arguments", "start_from", "split_seed", "prepare", "scratch", "unfreeze"}
+_NOT_IN_RECIPE = {
+    "model",
+    "size",
+    "arguments",
+    "start_from",
+    "split_seed",
+    "prepare",
+    "scratch",
+    "unfreeze",
+    "ensemble",
+    "learning_curve",
+}
+_AT_ANY_TIME = {"learning_curve"}  # may be asked of a run that was started without
 
 
 def apply(recipe: Recipe, request: Request) -> Recipe:
@@ -82,7 +103,7 @@ def check_same(stored: Mapping[str, Any], request: Request) -> None:
         if name in stored and name not in request.given():
             raise UsageError(f"this run was started with {option}", hint="give it again beside --resume")
     for name, value in request.given().items():
-        if stored.get(name) != value:
+        if stored.get(name) != value and name not in _AT_ANY_TIME:
             was = stored.get(name, "not given")
             raise UsageError(
                 f"this run was started with {name.replace('_', '-')} {was}, not {value}",

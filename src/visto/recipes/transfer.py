@@ -24,6 +24,7 @@ def transfer(recipe: Recipe, *, images: int) -> Recipe:
         learner="transfer",
         pretrained=True,
         frozen=known.frozen,
+        least_errors=15,
         views=max(1, min(8, 24_000 // max(1, images))),
         epochs=max(2, min(30, round(24_000 / max(1, images)))),
         batch_size=32,
@@ -46,5 +47,5 @@ def unfreeze(recipe: Recipe, stages: int) -> Recipe:
         raise UsageError(f"--unfreeze {stages}", expected="0 or more stages")
     frozen = max(0, len(model.stages) - stages)
     if frozen:
-        return replace(recipe, learner="transfer", frozen=frozen)
+        return replace(recipe, learner="transfer", frozen=frozen, least_errors=0)
     return replace(recipe, learner="gradient", frozen=0, views=0)

@@ -43,6 +43,7 @@ class Classification:
     """
 
     monitor: tuple[str, Literal["max", "min"]] = ("accuracy", "max")
+    blend: Literal["softmax", "sigmoid"] = "softmax"
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class MultiLabel:
 
     # at a threshold of a half: those of the classes are fitted after training
     monitor: tuple[str, Literal["max", "min"]] = ("micro_f1", "max")
+    blend: Literal["softmax", "sigmoid"] = "sigmoid"
 
     def __init__(
         self,

@@ -17,14 +17,26 @@ _SETTINGS = {"recipe", "request", "fingerprint", "order", "threads", "processor"
 
 
 class RunFolder:
-    """The folder of one run: ``run.json`` (what it was started with), ``state``, ``history.jsonl``, ``ledger.csv``."""
+    """The folder of one run: ``run.json`` (what it was started with), ``state``, ``history.jsonl``, ``ledger.csv``.
 
-    def __init__(self, bundle: Path) -> None:
+    The runs that make the members of an ensemble, or the points of a learning curve, lie inside; ``root`` is the
+    folder of the outermost run.
+    """
+
+    def __init__(self, bundle: Path, root: Path | None = None) -> None:
         self.bundle = bundle
         self.path = bundle.with_name(bundle.name.removesuffix(".visto") + ".run")
+        self.root = root or self.path
+        self.members = self.path / "members"
+        self.curve = self.path / "curve"
+        self.learning_curve = self.path / "learning-curve.json"
         self.state = self.path / "state"
         self.features = self.path / "features"
         self._settings = self.path / "run.json"
+
+    def inside(self, place: Path, name: str) -> "RunFolder":
+        """The folder of a run that serves this one: ``place`` is ``members`` or ``curve``."""
+        return RunFolder(place / f"{name}.visto", self.root)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -50,6 +62,17 @@ class RunFolder:
         """Whether a run was started here and has not ended."""
         return self._settings.exists() and not self.bundle.exists() and not self.read_settings().get("ended", False)
 
+    @property
+    def unswept(self) -> bool:
+        """Whether the run was killed after the bundle was written and before it was noted."""
+        return self._settings.exists() and self.bundle.exists() and not self.read_settings().get("ended", False)
+
+    @property
+    def wants_curve(self) -> bool:
+        """Whether the run was started with a learning curve, or one is begun."""
+        asked = self._settings.exists() and self.read_settings()["request"].get("learning_curve", False)
+        return bool(asked) or self.curve.exists()
+
     def check_no_bundle(self) -> None:
         """Raise UsageError where a bundle is there already: what is written is immutable."""
         if self.bundle.exists() or self.bundle.is_symlink():
@@ -65,7 +88,9 @@ class RunFolder:
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Keep what the run is started with; nothing of an earlier one that has ended may be taken for its own."""
-        self._remove(self.state)
+        for path in (self.state, self.learning_curve):
+            self._remove(path)
+        self.remove_folders(self.members, self.curve)
         write_json(self._settings, settings)
 
     def read_settings(self) -> dict[str, Any]:
@@ -82,14 +107,28 @@ class RunFolder:
         text = "".join(json.dumps(row) + "\n" for row in rows)
         write_bytes(self.path / "history.jsonl", text.encode())
 
+    def read_history(self) -> list[dict[str, float]]:
+        return [json.loads(row) for row in (self.path / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+
     def write_ledger(self, entries: Sequence[Entry]) -> None:
         write_ledger(self.path / "ledger.csv", entries)
 
     def finish(self) -> None:
-        """Note that the run has ended, and remove what nobody needs once the bundle stands: state and features."""
+        """Note that the run has ended, and remove what nobody needs once the bundle stands."""
         write_json(self._settings, {**self.read_settings(), "ended": True})
         for path in (self.state, self.features, self.features.with_name("features.json")):
             self._remove(path)
+        self.remove_folders(self.members)
+
+    def remove_folders(self, *paths: Path) -> None:
+        """Remove folders with all that is in them, where they are there. Raises ResourceError."""
+        for path in paths:
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise ResourceError(f"cannot remove {path}: {error.strerror}") from error
 
     def _remove(self, path: Path) -> None:
         try:

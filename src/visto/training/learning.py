@@ -24,8 +24,13 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
     else:
         state = learner.start(clock, voice)
         save_state(folder.state, state)
-    for decision in ("precision", "lr"):
+    for decision in ("precision",) if state.ended else ("precision", "lr"):
         voice.say(f"{decision}: {state.decisions[decision]} {_reason(decision, state)}".rstrip())
+    if "head_errors" in state.decisions:
+        wrong, of = state.decisions["head_errors"], state.decisions["head_images"]
+        voice.say(f"the classifier alone errs on {wrong:,} of {of:,} images left out of its fit")
+    if state.ended:
+        voice.say(state.ended)
     due = time.perf_counter() + 1
     with _stoppable() as stopped:
         for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):

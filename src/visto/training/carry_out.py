@@ -1,0 +1,118 @@
+"""Carry a settled recipe out: learn (or go on learning), calibrate, judge on validation, write the bundle."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from torch import Tensor, nn
+
+from visto.bundle import Bundle, Manifest, read_bundle, write_bundle
+from visto.data.dataset import Dataset
+from visto.errors import UsageError
+from visto.evaluation import Evaluation
+from visto.evaluation.run import judged_as
+from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
+from visto.preprocess import PREPROCESS
+from visto.spec import Spec
+from visto.tasks import TASKS
+from visto.training.folder import RunFolder
+from visto.training.inherit import inherited_weights, pretrained_weights, seen_with_parent
+from visto.training.learning import learn
+from visto.training.prepare import Prepared
+from visto.training.provenance import described, versions
+from visto.types import Task, Voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a run is about: the data as listed and as decoded, and the parent of a model that is fine-tuned."""
+
+    dataset: Dataset
+    prepared: Prepared
+    parent: Bundle | None = None
+
+
+def carry_out(
+    folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice
+) -> tuple[Bundle, Evaluation]:
+    """The bundle of one model, and how it was judged. The folder is held, and knows what the run was started with."""
+    learner = _learner(folder, recipe, work, voice)
+    state = _learnt(learner, folder, clock, voice)
+    weights = stored(learner.feed.whole(state.weights()))
+    found = outputs(recipe.model, recipe.preprocess.build(PREPROCESS), weights, work.prepared.validation)
+    task, judged = calibrated(learner.task, recipe.task, found, work)
+    done = {"decisions": state.decisions, "ended": state.ended, "seconds": round(state.seconds, 1)}
+    made = {**recipe.to_json(), **done}
+    bundle = write(folder, work, task, judged, model=recipe.model, recipe=made, weights=weights)
+    folder.finish()
+    return bundle, judged
+
+
+def stored(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as a bundle holds them."""
+    return {name: value.detach().contiguous().clone() for name, value in weights.items()}
+
+
+def calibrated(
+    task: Task[Any, Any], name: str, found: Mapping[str, Tensor], work: Work
+) -> tuple[Task[Any, Any], Evaluation]:
+    """The task calibrated on the outputs ``found`` for the validation images, and judged there."""
+    validation = work.prepared.validation
+    task = task.calibrated(found, [item.target for item in validation.items])
+    answers: Sequence[Any] = task.answers(task.head(found), ())
+    return task, judged_as(task, answers, validation, name=name, split="validation", classes=work.dataset.classes)
+
+
+def write(
+    folder: RunFolder,
+    work: Work,
+    task: Task[Any, Any],
+    judged: Evaluation,
+    *,
+    model: Spec[nn.Module],
+    recipe: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+) -> Bundle:
+    """Write the bundle of the run in ``folder``, and give it as read back. ``recipe`` is what the manifest says."""
+    prepared, request = work.prepared, folder.read_settings()["request"]
+    manifest = Manifest(
+        task=judged.task,
+        classes=work.dataset.classes,
+        model=model,
+        preprocess=Spec.from_json(recipe["preprocess"]),
+        head=task.arguments(),
+        recipe=recipe,
+        data=described(work.dataset, prepared, request.get("split_seed", 0)),
+        metrics=judged.figures,
+        holds_training_data=False,
+        versions=versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    seen = seen_with_parent(prepared.train.digests, prepared.validation.digests, work.parent)
+    write_bundle(folder.bundle, manifest, weights, seen)
+    return read_bundle(folder.bundle)
+
+
+def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> GradientLearner:
+    classes = work.dataset.classes
+    task = TASKS[recipe.task](classes=classes, label_smoothing=recipe.label_smoothing)
+    initial = None
+    if work.parent is not None:
+        initial = inherited_weights(recipe, work.parent, classes)
+    elif recipe.pretrained:
+        initial = pretrained_weights(recipe, voice, download=True)
+    train, validation = work.prepared.train, work.prepared.validation
+    if recipe.learner == "transfer":
+        feed: Feed = FeatureFeed(recipe, task, train, validation, initial, folder.features)
+    else:
+        feed = PixelFeed(recipe, task, train, validation, initial)
+    return GradientLearner(recipe, task, feed)
+
+
+def _learnt(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
+    try:
+        return learn(learner, folder, clock, voice)
+    except UsageError as error:  # the loss became infinite: to go on would lead there again
+        hint = f"remove {folder.root}, then train again with a lower --lr, or with --lr auto"
+        raise UsageError(error.message, expected=error.expected, hint=hint) from error
