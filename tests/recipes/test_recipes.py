@@ -16,10 +16,10 @@ from visto.recipes import (
     Request,
     apply,
     check_same,
-    default_crop,
     default_model,
     default_size,
     fine_tune,
+    pretrained_sizes,
     suggest,
     transfer,
 )
@@ -50,9 +50,9 @@ def test_grey_gets_a_cnn_and_colour_a_resnet() -> None:
 def test_photos_stand_on_a_pretrained_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     name, why = default_model(facts(500, 400))
     assert name == "efficientnet_lite0" and "ImageNet" in why
-    assert default_size(facts(500, 400), name)[0] == Size(height=224, width=224)
-    assert default_crop(facts(500, 400))[0] == "middle"
-    assert default_crop(facts(300, 900))[0] == "whole"
+    assert pretrained_sizes(facts(500, 480), name)[0] == [Size(height=224, width=224)]
+    assert pretrained_sizes(facts(300, 400), name)[0] == [Size(height=224, width=224), Size(height=192, width=256)]
+    assert pretrained_sizes(facts(900, 300), name)[0] == [Size(height=384, width=128)]
     monkeypatch.setattr("visto.recipes.default.find", lambda name: None)
     assert default_model(facts(500, 400))[0] == "resnet"
 

@@ -54,28 +54,46 @@ def fit_head(
     return layer.requires_grad_(True)
 
 
-def errors_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor, truth: Sequence[Any]) -> int:
-    """On how many of N images the head answers wrongly that was fitted without them, in 5 folds."""
+def logits_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor) -> Tensor:
+    """For each of N images the logits (N×K) of a head that was fitted without it, in 5 folds."""
     balance = Balance("none", targets_nk)
-    wrong, rows = 0, torch.arange(len(truth))
+    rows = torch.arange(len(targets_nk))
     # by class, then dealt out like cards: every fold gets its share of each
     folds = torch.empty_like(rows)
     folds[torch.argsort(targets_nk.argmax(1), stable=True)] = rows % _FOLDS
+    logits = torch.zeros_like(targets_nk)
     for fold in range(_FOLDS):
         inside, outside = rows[folds != fold], rows[folds == fold]
-        if not len(inside) or not len(outside):
-            continue
-        layer = fit_head(
-            task, embeddings_nd[inside], targets_nk[inside], weights=None, balance=balance, images=len(inside)
-        )
-        with torch.no_grad():
-            answers = task.answers(task.head({"logits": layer(embeddings_nd[outside])}), ())
-        wrong += sum(a.value.classes != truth[row].classes for a, row in zip(answers, outside.tolist(), strict=True))
-    return wrong
+        if len(inside) and len(outside):
+            layer = fit_head(
+                task, embeddings_nd[inside], targets_nk[inside], weights=None, balance=balance, images=len(inside)
+            )
+            with torch.no_grad():
+                logits[outside] = layer(embeddings_nd[outside])
+    return logits
+
+
+def errors_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor, truth: Sequence[Any]) -> int:
+    """On how many of N images the head answers wrongly that was fitted without them."""
+    logits = logits_left_out(task, embeddings_nd, targets_nk)
+    answers = task.answers(task.head({"logits": logits}), ())
+    return sum(a.value.classes != target.classes for a, target in zip(answers, truth, strict=True))
+
+
+def losses_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor) -> Tensor:
+    """The task's loss on each of N images (N) by the head that was fitted without it."""
+    batch: Batch[Any] = Batch(
+        inputs={"images": logits_left_out(task, embeddings_nd, targets_nk)},
+        targets=targets_nk,
+        rows=torch.arange(len(targets_nk)),
+    )
+    each = task.loss(_Named(nn.Identity()), batch).each
+    assert each is not None  # noqa: S101  (both tasks give it)
+    return each
 
 
 class _Named(nn.Module):
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
 

@@ -1,6 +1,6 @@
 """Recipes are functions: from what the data is like to a recipe, and from one recipe to another."""
 
-from visto.recipes.default import default_crop, default_model, default_size, suggest
+from visto.recipes.default import default_model, default_size, pretrained_sizes, suggest
 from visto.recipes.fine_tune import fine_tune
 from visto.recipes.override import Request, apply, check_same
 from visto.recipes.transfer import transfer
@@ -9,10 +9,10 @@ __all__ = [
     "Request",
     "apply",
     "check_same",
-    "default_crop",
     "default_model",
     "default_size",
     "fine_tune",
+    "pretrained_sizes",
     "suggest",
     "transfer",
 ]

@@ -11,7 +11,7 @@ from visto.types import Size
 
 _SMALL = 64  # pixels a side: below, images are taken at their own size
 _LARGE = 96  # pixels a side that larger ones are brought to
-_LONGEST = 1.6  # of a side to the other: longer images lose too much where only their middle is taken
+_SQUARE, _LONGEST = 1.15, 1.6  # of a side to the other: up to the first nearly square, beyond the second too long to be
 _BACKBONE = "efficientnet_lite0"
 
 
@@ -20,11 +20,8 @@ def are_photos(facts: Facts) -> bool:
     return max(facts.typical.height, facts.typical.width) > _SMALL
 
 
-def default_size(facts: Facts, pretrained: str | None = None) -> tuple[Size, str]:
-    """The model's input size, and why; ``pretrained`` names the model whose published weights are used."""
-    if pretrained is not None:
-        side = WEIGHTS[pretrained].size
-        return Size(height=side, width=side), "as it was pretrained"
+def default_size(facts: Facts) -> tuple[Size, str]:
+    """The input size of a model that is trained from scratch, and why."""
     side = max(facts.typical.height, facts.typical.width)
     if not are_photos(facts) and facts.uniform:
         return facts.typical, "the images' own size"
@@ -44,12 +41,25 @@ def default_model(facts: Facts, *, scratch: bool = False) -> tuple[str, str]:
     return "resnet", "the images are in colour"
 
 
-def default_crop(facts: Facts) -> tuple[str, str]:
-    """How an image of another shape than the input is brought to it for a pretrained model, and why."""
-    sides = facts.typical.height, facts.typical.width
-    if max(sides) <= _LONGEST * min(sides):
-        return "middle", "their middle, undistorted"
-    return "whole", "the whole image, its shape changed: too long for its middle to say enough"
+def pretrained_sizes(facts: Facts, name: str) -> tuple[list[Size], str]:
+    """Input sizes worth trying for a pretrained model, and the words for them: undistorted images, their middle taken.
+
+    The square that it was pretrained on, and the shape of the typical image at the same area, in steps of 32 pixels.
+    Very long images have nothing to say in a square; beyond 3 to 1 their ends are cut all the same.
+    """
+    side = WEIGHTS[name].size
+    ratio = min(3.0, max(1 / 3, facts.typical.width / facts.typical.height))
+    typical = Size(height=_in_steps(side / ratio**0.5), width=_in_steps(side * ratio**0.5))
+    square = Size(height=side, width=side)
+    if max(ratio, 1 / ratio) < _SQUARE or typical == square:
+        return [square], "as it was pretrained"
+    if max(ratio, 1 / ratio) > _LONGEST:
+        return [typical], "the shape of the typical image"
+    return [square, typical], ""
+
+
+def _in_steps(side: float) -> int:
+    return max(64, 32 * round(side / 32))
 
 
 def suggest(

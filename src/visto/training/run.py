@@ -1,11 +1,12 @@
 """Train: settle the recipe, or find the one that a run was started with, and have it carried out."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from visto.bundle import Bundle, read_bundle
 from visto.data.dataset import Dataset
@@ -15,6 +16,7 @@ from visto.errors import DataError, ResourceError, UsageError
 from visto.evaluation import Evaluation
 from visto.learn import Recipe
 from visto.learn.precision import processor
+from visto.memory import keep_freed_memory
 from visto.models import MODELS, build_model
 from visto.models.backbone import Backbone
 from visto.models.weights import WEIGHTS
@@ -24,19 +26,21 @@ from visto.recipes import (
     Request,
     apply,
     check_same,
-    default_crop,
     default_model,
     default_size,
     fine_tune,
+    pretrained_sizes,
     suggest,
     transfer,
 )
+from visto.tasks import TASKS
 from visto.training.buildable import check_buildable
 from visto.training.carry_out import Work
 from visto.training.ensemble import carry_out_asked
 from visto.training.folder import RunFolder
 from visto.training.inherit import pretrained_weights
 from visto.training.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
+from visto.training.shape import best_fit
 from visto.types import Size, Voice
 
 _BY_THE_DATA = {"classes", "channels", "size"}  # arguments of every model that nobody gives by hand
@@ -75,6 +79,7 @@ def train(
     clock = clock or (lambda: time.perf_counter() - began)
     threads = threads or torch.get_num_threads()
     torch.set_num_threads(threads)
+    keep_freed_memory()
     folder = RunFolder(out)
     if resume and out.exists():
         voice.say(f"{out} is finished already")
@@ -100,12 +105,19 @@ def train(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is settled before an image is read: how images are fitted, which model learns, with published weights?"""
+    """What is settled before an image is read: how images are fitted, which model learns, with published weights?
 
-    fit: Fit
+    ``fits`` has several where the best is still to be found out.
+    """
+
+    fits: tuple[Fit, ...]
     model: str
     pretrained: bool
     why: str
+
+    @property
+    def fit(self) -> Fit:
+        return self.fits[0]
 
 
 def _started(
@@ -119,7 +131,8 @@ def _started(
     recipe = settled(plan, dataset, request, parent, len(dataset), unknown, unknown)
     check_buildable(recipe, len(dataset.classes))
     if recipe.pretrained:
-        pretrained_weights(recipe, voice, download=bool(request.download))
+        weights = pretrained_weights(recipe, voice, download=bool(request.download))
+        plan = _tried(plan, recipe, weights, dataset, threads, voice)
     prepared = prepare(dataset, plan.fit, threads=threads, voice=voice, parent=parent)
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
@@ -207,7 +220,7 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None) -> Plan:
             raise UsageError("a bundle that is fine-tuned brings its own model and fit", hint="leave --from out")
         preprocess, name = parent.manifest.preprocess.build(PREPROCESS), parent.manifest.model.name
         staged = isinstance(build_model(parent.manifest.model), Backbone)
-        return Plan(fit=preprocess.fit, model=name, pretrained=staged, why=f"goes on from {parent.path}")
+        return Plan(fits=(preprocess.fit,), model=name, pretrained=staged, why=f"goes on from {parent.path}")
     if taken := sorted(_BY_THE_DATA & (request.arguments or {}).keys()):
         raise UsageError(f"--set {taken[0]}: the data decides it", hint="--size sets the size of the input")
     facts = look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
@@ -219,19 +232,36 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None) -> Plan:
     if request.model:
         name, why = request.model, "as asked"
     pretrained = name in WEIGHTS and not request.scratch
-    size, why_size = default_size(facts, name if pretrained else None)
     if request.size:
-        size, why_size = Size(height=request.size, width=request.size), "as asked"
-    crop, why_crop = default_crop(facts) if pretrained else ("whole", "")
+        sizes, why_size = [Size(height=request.size, width=request.size)], "as asked"
+    elif pretrained:
+        sizes, why_size = pretrained_sizes(facts, name)
+    else:
+        size, why_size = default_size(facts)
+        sizes = [size]
     steps = [str(step) for step in parse(request.prepare or ())]
     channels = 3 if pretrained else 1 if is_colourless(steps) else facts.channels
-    reasons = "; ".join(filter(None, (why_size, why_crop)))
+    crop = "middle" if pretrained else "whole"
+    words = " or ".join(f"{size.width}×{size.height}" for size in sizes) + " pixels"
+    reasons = ", ".join(filter(None, (why_size, "their middle, undistorted" if pretrained else "")))
     return Plan(
-        fit=Fit(size=size, channels=channels, crop=crop, prepare=steps),
+        fits=tuple(Fit(size=size, channels=channels, crop=crop, prepare=steps) for size in sizes),
         model=name,
         pretrained=pretrained,
-        why=f"model {name} ({why}), {size.width}×{size.height} pixels ({reasons})",
+        why=f"model {name} ({why}), {words} ({reasons})",
     )
+
+
+def _tried(
+    plan: Plan, recipe: Recipe, weights: Mapping[str, Tensor], dataset: Dataset, threads: int, voice: Voice
+) -> Plan:
+    """The plan with the fit that suits best, where there are several."""
+    task = TASKS[recipe.task](classes=dataset.classes)
+    items = [item for item in dataset.items if item.split == "train"]
+    fit, words = best_fit(plan.fits, recipe, weights, task, items, threads=threads, voice=voice)
+    if words:
+        voice.say(f"{fit.size.width}×{fit.size.height} pixels ({words})")
+    return replace(plan, fits=(fit,))
 
 
 def _tell_ledger(entries: tuple[Entry, ...], folder: RunFolder, voice: Voice) -> None:
