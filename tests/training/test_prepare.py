@@ -7,7 +7,7 @@ from visto.data import read
 from visto.data.dataset import Dataset, Item, PixelRow
 from visto.errors import DataError
 from visto.preprocess import Fit
-from visto.training.prepare import Prepared, mean_and_deviation, prepare
+from visto.training.prepare import Prepared, cautions, mean_and_deviation, prepare
 from visto.types import Label, Silent, Size, Split
 
 
@@ -73,3 +73,10 @@ def test_mean_and_deviation_are_those_of_the_pixels() -> None:
     pixels = found.train.storage[found.train.rows].double() / 255
     assert mean == pytest.approx([float(pixels.mean())])
     assert deviation == pytest.approx([float(pixels.std(correction=0))])
+
+
+def test_unequal_and_tiny_classes_are_said() -> None:
+    assert cautions(["a", "b"], [50, 40]) == []
+    assert cautions(["a", "b"], [30, 1])[0] == "class 'b' has only 1 image to train on"
+    assert "--balance" in cautions(["a", "b"], [300, 30])[-1]
+    assert len(cautions([str(k) for k in range(9)], [1] * 9)) == 6

@@ -84,8 +84,8 @@ class FeatureFeed:
 
     def prepare(self, precision: str, voice: Voice) -> None:
         """Run the frozen stages over every view that is not kept yet."""
-        frozen = folded(self.backbone.part(0, self.recipe.frozen))
-        frozen = frozen.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        frozen = folded(self.backbone.part(0, self.recipe.frozen)).to(kind)
         views = [(self.train, view) for view in range(1 + self.recipe.views)] + [(self.validation, 0)]
         blocks = [
             (pixels, view, rows)
@@ -93,20 +93,20 @@ class FeatureFeed:
             for rows in torch.split(torch.arange(len(pixels.items)), _BLOCK)
         ]
         with torch.inference_mode():
-            shape = tuple(self._run(frozen, *blocks[-1][:2], blocks[-1][2][:1]).shape[1:])
-            store = Growing(self.path, key=self._key(precision, shape))
-            for pixels, view, rows in voice.progress(
-                blocks[store.blocks :], total=len(blocks) - store.blocks, words="frozen stages"
-            ):
+            shape = self._run(frozen, self.train, 0, torch.arange(1)).shape[1:]
+            count = sum(len(rows) for _, _, rows in blocks)
+            voice.say(
+                f"the first {self.recipe.frozen} stages stay as they are: run once over {len(views) - 1} views of each "
+                f"image, {count * shape.numel() * kind.itemsize / 1e9:.2f} GB on disk until the end"
+            )
+            store = Growing(self.path, key=self._key(precision, tuple(shape)))
+            left = blocks[store.blocks :]
+            for pixels, view, rows in voice.progress(left, total=len(left), words="frozen stages"):
                 store.append(_bytes(self._run(frozen, pixels, view, rows)))
         store.note()
-        kinds = torch.bfloat16 if precision == "bf16" else torch.float32
-        count = sum(len(rows) for _, _, rows in blocks)
-        size = count * int(torch.tensor(shape).prod())
-        every = torch.from_file(str(store.path), shared=False, size=size, dtype=kinds).view(count, *shape)
-        n = len(self.train.items)
-        self.kept = [every[view * n : (view + 1) * n] for view in range(1 + self.recipe.views)]
-        self.kept_validation = every[len(self.kept) * n :]
+        every = torch.from_file(str(store.path), shared=False, size=count * shape.numel(), dtype=kind)
+        each = torch.split(every.view(count, *shape), [len(pixels.items) for pixels, _ in views])
+        self.kept, self.kept_validation = list(each[:-1]), each[-1]
 
     def _run(self, frozen: nn.Module, pixels: Pixels, view: int, rows: Tensor) -> Tensor:
         images = gather(pixels, rows)

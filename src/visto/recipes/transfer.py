@@ -25,7 +25,7 @@ def transfer(recipe: Recipe, *, images: int) -> Recipe:
         pretrained=True,
         frozen=known.frozen,
         least_errors=15,
-        views=max(1, min(16, round(12_000 / max(1, images)))),
+        views=min(16, round(12_000 / max(1, images))),
         epochs=max(3, min(10, round(16_000 / max(1, images)))),
         batch_size=32,
         lr=3e-4,

@@ -15,6 +15,9 @@ from visto.data.ledger import Entry, merge
 from visto.errors import DataError
 from visto.types import Labels, Split, Target, Voice
 
+_FEW = 10  # images of a class: below, hardly anything can be said of it
+_UNEQUAL = 10  # times as many images in the largest class as in the smallest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -72,6 +75,22 @@ def mean_and_deviation(pixels: Pixels) -> tuple[list[float], list[float]]:
     mean = total / count
     deviation = (squares / count - mean**2).clamp_min(0).sqrt().clamp_min(1 / 255)
     return [float(v) for v in mean], [float(v) for v in deviation]
+
+
+def cautions(classes: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """What a person should know of the classes before trusting what is learnt from so many images of each.
+
+    >>> cautions(["cat", "dog"], [100, 4])
+    ["class 'dog' has only 4 images to train on", "'cat' has 25 times as many images as 'dog': see --balance"]
+    """
+    few = [(n, name) for name, n in zip(classes, counts, strict=True) if n < _FEW]
+    found = [f"class {name!r} has only {n} image{'' if n == 1 else 's'} to train on" for n, name in sorted(few)[:5]]
+    if len(few) > 5:
+        found.append(f"{len(few) - 5} more classes have fewer than {_FEW} images")
+    (least, rare), (most, common) = min(zip(counts, classes, strict=True)), max(zip(counts, classes, strict=True))
+    if most >= _UNEQUAL * max(1, least):
+        found.append(f"{common!r} has {most // max(1, least)} times as many images as {rare!r}: see --balance")
+    return found
 
 
 def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: Pixels) -> None:

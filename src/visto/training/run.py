@@ -39,7 +39,7 @@ from visto.training.carry_out import Work
 from visto.training.ensemble import carry_out_asked
 from visto.training.folder import RunFolder
 from visto.training.inherit import pretrained_weights
-from visto.training.prepare import Prepared, changed_since, mean_and_deviation, prepare, stamps
+from visto.training.prepare import Prepared, cautions, changed_since, mean_and_deviation, prepare, stamps
 from visto.training.shape import best_fit
 from visto.types import Size, Voice
 
@@ -137,6 +137,8 @@ def _started(
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
     train = prepared.train
+    for words in cautions(dataset.classes, dataset.counts(train.items)):
+        voice.say(f"careful: {words}")
     recipe = settled(plan, dataset, request, parent, len(train), *mean_and_deviation(train))
     folder.begin(
         {
