@@ -182,10 +182,12 @@ def train(
     )
     result = Model(trained.bundle)
     result._temporary = temporary
-    if trained.judged is not None and out is not None:
-        page = RunFolder(path).path / "report.html"
+    page = RunFolder(path).path / "report.html"
+    # a run that was killed after its bundle was written, or asked for a curve later, still gets its page
+    if out is not None and (trained.judged is not None or learning_curve or not page.exists()):
         try:
-            write_report(result, trained.judged, page, data=dataset, samples=samples)
+            judged = trained.judged or evaluate(result, dataset, split="validation", threads=threads)
+            write_report(result, judged, page, data=dataset, samples=samples)
         except VistoError as error:  # the bundle stands all the same
             (voice or Silent()).say(f"no report was written: {error.message}")
     return result

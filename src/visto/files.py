@@ -177,9 +177,3 @@ class Growing:
             raise as_resource_error(error, self.path) from error
         write_json(self._journal, {"key": self._key, "blocks": self.blocks, "bytes": self._bytes})
         self._noted = time.monotonic()
-
-    def remove(self) -> None:
-        """Give the room back."""
-        for path in (self.path, self._journal):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)

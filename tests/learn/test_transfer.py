@@ -172,7 +172,7 @@ def head_of(embeddings: Tensor, labels: Tensor, balance: str = "none") -> nn.Lin
         Classification(classes="abc"),
         embeddings,
         targets,
-        weights=balanced.weights,
+        weights=balanced.at_once(1),
         balance=balanced,
         images=len(targets),
     )
@@ -190,7 +190,7 @@ def test_the_head_is_logistic_regression() -> None:
     np.testing.assert_allclose(ours, model.predict_proba(scaled), atol=2e-3)
 
 
-@pytest.mark.parametrize("balance", ["weights", "logits"])
+@pytest.mark.parametrize("balance", ["weights", "logits", "sampling"])
 def test_a_balanced_head_gives_a_rare_class_its_due(balance: str) -> None:
     random = torch.Generator().manual_seed(0)
     labels = torch.cat([torch.zeros(200), torch.ones(200), torch.full((8,), 2)]).long()
@@ -229,6 +229,30 @@ def test_errors_are_counted_on_images_left_out_of_the_fit() -> None:
     noise = torch.randn(60, 200, generator=random)  # more numbers than images: fitted ones are never wrong
     targets = nn.functional.one_hot(labels, 3).float()
     truth = [Label(index=k) for k in labels.tolist()]
-    assert errors_left_out(Classification(classes="abc"), noise, targets, truth) > 25
+    assert errors_left_out(Classification(classes="abc"), noise, targets, truth, range(60)) > 25
     told = noise[:, :6] + 20 * nn.functional.one_hot(labels, 6)
-    assert errors_left_out(Classification(classes="abc"), told, targets, truth) == 0
+    assert errors_left_out(Classification(classes="abc"), told, targets, truth, range(60)) == 0
+
+
+def test_images_of_one_scene_are_not_parted_between_fit_and_count() -> None:
+    random = torch.Generator().manual_seed(0)
+    scenes = torch.arange(200) // 10
+    embeddings = torch.randn(20, 64, generator=random)[scenes] + 0.01 * torch.randn(200, 64, generator=random)
+    labels = torch.randint(0, 3, (20,), generator=random)[scenes]  # a scene says nothing of another one's class
+    targets = nn.functional.one_hot(labels, 3).float()
+    truth = [Label(index=k) for k in labels.tolist()]
+    task = Classification(classes="abc")
+    assert errors_left_out(task, embeddings, targets, truth, range(200)) == 0
+    assert errors_left_out(task, embeddings, targets, truth, scenes.tolist()) > 80
+
+
+def test_a_head_that_knows_something_is_drawn_towards_it() -> None:
+    random = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(12, 8, generator=random)
+    targets = nn.functional.one_hot(torch.arange(12) % 3, 3).float()
+    known = nn.Linear(8, 3)
+    balance = Balance("none", targets)
+    task = Classification(classes="abc")
+    fresh = fit_head(task, embeddings, targets, weights=None, balance=balance, images=12)
+    goes_on = fit_head(task, embeddings, targets, weights=None, balance=balance, images=12, start=known)
+    assert (goes_on.weight - known.weight).norm() < (fresh.weight - known.weight).norm()

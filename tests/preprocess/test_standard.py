@@ -56,3 +56,16 @@ def test_normalise_by_hand() -> None:
 def test_a_mean_for_each_channel_is_needed() -> None:
     with pytest.raises(UsageError, match="3 channels"):
         Standard(size=[4, 4], channels=3, mean=[0.5], std=[0.5])
+
+
+def test_the_middle_is_taken_undistorted_and_a_strip_takes_no_memory() -> None:
+    fit = Fit(size=Size(height=4, width=4), channels=1, crop="middle")
+    image = torch.zeros(1, 1, 4, 12, dtype=torch.uint8)
+    image[..., 4:8] = torch.arange(16, dtype=torch.uint8).reshape(4, 4)
+    assert torch.equal(fit(image), image[..., 4:8])
+    view = fit.view(Size(height=4, width=12))
+    assert view.to_original.tolist() == [[1.0, 0.0, 4.0], [0.0, 1.0, 0.0]]
+    for shape in ((1, 60_000), (60_000, 1)):
+        strip = torch.full((1, 3, *shape), 7, dtype=torch.uint8)
+        out = Fit(size=Size(height=224, width=224), channels=3, crop="middle")(strip)
+        assert tuple(out.shape) == (1, 3, 224, 224) and bool((out == 7).all())

@@ -58,14 +58,22 @@ def test_photos_stand_on_a_pretrained_backbone(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_transfer_freezes_the_lower_stages_unless_told_otherwise() -> None:
-    recipe = transfer(replace(suggested(), model=replace(suggested().model, name="efficientnet_lite0")), images=1000)
+    recipe = transfer(
+        replace(suggested(), model=replace(suggested().model, name="efficientnet_lite0")), images=1000, grey=False
+    )
     assert (recipe.learner, recipe.pretrained, recipe.frozen) == ("transfer", True, 12)
     assert recipe.preprocess.arguments["mean"] == [127 / 255] * 3
     assert apply(recipe, Request(unfreeze=0)).frozen == 18
     whole = apply(recipe, Request(unfreeze=18))
     assert (whole.learner, whole.pretrained, whole.views) == ("gradient", True, 0)
-    with pytest.raises(UsageError, match="unfreeze"):
-        apply(suggested(), Request(unfreeze=1))
+    assert "flip" in recipe.augmentation
+    assert "flip" not in transfer(replace(recipe, augmentation=()), images=1000, grey=True).augmentation
+    scratch = replace(suggested(), model=recipe.model)
+    for asked in (Request(unfreeze=1), Request(views=2), Request(lr_decay=0.5)):
+        with pytest.raises(UsageError, match="pretrained"):
+            apply(scratch, asked)
+    with pytest.raises(UsageError, match="0 to 18"):
+        apply(recipe, Request(unfreeze=19))
 
 
 def test_digits_are_grey_and_uniform() -> None:

@@ -154,7 +154,14 @@ def point(error: float, images: int, seed: int) -> Point:
     """A model that errs so often on so many validation images, with a bootstrap as of independent ones."""
     samples = 1 - np.random.default_rng(seed).binomial(images, error, 1000) / images
     figure = Figure(value=1 - error, low=1 - error - 0.01, high=1 - error + 0.01)
-    return Point(name="accuracy", sense="max", n=images, figure=figure, samples=torch.from_numpy(samples))
+    return Point(
+        name="accuracy",
+        sense="max",
+        n=images,
+        wrong=round(images * (1 - float(figure.value))),
+        figure=figure,
+        samples=torch.from_numpy(samples),
+    )
 
 
 def drawn_from(errors: list[float], images: int) -> dict[str, Any]:
@@ -182,7 +189,7 @@ def test_an_error_that_stands_will_stand() -> None:
 
 def test_what_few_images_cannot_tell_is_not_told() -> None:
     assert "cannot be told from 60 validation images" in drawn_from([0.2, 0.25, 0.15, 0.2], 60)["words"]
-    assert "cannot be told, hardly one of 60" in drawn_from([0.2, 0.1, 0.05, 0.0], 60)["words"]
+    assert "cannot be told, fewer than 5 of 60" in drawn_from([0.2, 0.1, 0.05, 0.0], 60)["words"]
 
 
 def test_two_points_make_no_law() -> None:

@@ -35,6 +35,11 @@ class Balance:
     def weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.weights is None else self.weights[rows]
 
+    def at_once(self, views: int) -> Tensor | None:
+        """Weights for a fit to ``views`` views of all images at once: to draw one more often is to weigh it more."""
+        weights = self.weights if self.chances is None else self.chances * len(self.chances)
+        return None if weights is None else weights.repeat(views)
+
     def shifted(self, model: nn.Module) -> nn.Module:
         """The model with the offsets added to its logits, or the model itself."""
         return model if self.offsets is None else _Shifted(model, self.offsets)

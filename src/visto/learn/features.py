@@ -6,6 +6,7 @@ stages. View 0 is the image as it is, the others are augmented. A killed run goe
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -18,10 +19,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from visto.data.augment import augment, mixup
 from visto.data.cache import Pixels
 from visto.data.loader import gather
-from visto.errors import UsageError
+from visto.errors import ResourceError, UsageError
 from visto.files import Growing
 from visto.learn.feed import Beginning, Rows, collated, started_model
-from visto.learn.head import errors_left_out, fit_head
+from visto.learn.head import errors_left_out, fit_head, groups_of
 from visto.learn.precision import autocast
 from visto.learn.randomness import generator
 from visto.learn.recipe import Recipe
@@ -95,11 +96,17 @@ class FeatureFeed:
         with torch.inference_mode():
             shape = self._run(frozen, self.train, 0, torch.arange(1)).shape[1:]
             count = sum(len(rows) for _, _, rows in blocks)
+            room = count * shape.numel() * kind.itemsize
             voice.say(
                 f"the first {self.recipe.frozen} stages stay as they are: run once over {len(views) - 1} views of each "
-                f"image, {count * shape.numel() * kind.itemsize / 1e9:.2f} GB on disk until the end"
+                f"image, {room / 1e6:,.0f} MB on disk until the end"
             )
             store = Growing(self.path, key=self._key(precision, tuple(shape)))
+            if room * (1 - store.blocks / len(blocks)) > (free := shutil.disk_usage(self.path.parent).free):
+                raise ResourceError(
+                    f"what the frozen stages give needs {room / 1e9:.1f} GB, {free / 1e9:.1f} GB are free there",
+                    hint="make room, or take fewer --views or a smaller --unfreeze",
+                )
             left = blocks[store.blocks :]
             for pixels, view, rows in voice.progress(left, total=len(left), words="frozen stages"):
                 store.append(_bytes(self._run(frozen, pixels, view, rows)))
@@ -163,7 +170,8 @@ class FeatureFeed:
         """
         assert isinstance(module, Upper)  # noqa: S101  (made above; tells mypy)
         plain = self._embeddings(module, precision, 1)
-        wrong = errors_left_out(self.task, plain, self.targets, [item.target for item in self.train.items])
+        truth = [item.target for item in self.train.items]
+        wrong = errors_left_out(self.task, plain, self.targets, truth, groups_of(self.train))
         found = {"head_errors": wrong, "head_images": len(plain)}
         if self.recipe.frozen < len(self.backbone.stages) and wrong >= self.recipe.least_errors:
             self._fit(module, plain)
@@ -187,15 +195,16 @@ class FeatureFeed:
         return torch.cat(parts)
 
     def _fit(self, module: Upper, embeddings: Tensor) -> None:
-        views = len(embeddings) // len(self.targets)
-        weights = self.balance.weights
+        n = len(self.targets)
+        views = len(embeddings) // n
         layer = fit_head(
             self.task,
             embeddings,
             self.targets.repeat(views, 1),
-            weights=None if weights is None else weights.repeat(views),
+            weights=self.balance.at_once(views),
             balance=self.balance,
-            images=len(self.targets),
+            images=n,
+            start=None if self.recipe.pretrained else module.classifier,
         )
         module.classifier.load_state_dict(layer.state_dict())
 

@@ -68,6 +68,9 @@ class GradientLearner:
             cost = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
             cost += seconds_a_step(lambda _: self._look(trial), 0.0) / self.feed.order.steps_per_epoch
             state.total_steps = int(0.9 * (recipe.budget - clock()) / cost)
+            if state.total_steps < 1 and beginning.decisions:
+                state.ended, state.total_steps = "the budget is spent: only the classifier is learnt", 0
+                return state
             if state.total_steps < 1:
                 raise ResourceError(
                     f"the budget of {recipe.budget:g} s is spent before the first step, {clock():.0f} s on reading",

@@ -1,11 +1,12 @@
 """The last layer, fitted at once to frozen embeddings: what a fine-tuned net begins with (Kumar et al. 2022)."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from visto.data.cache import Pixels
 from visto.learn.balance import Balance
 from visto.types import Batch, Task
 
@@ -23,27 +24,31 @@ def fit_head(
     weights: Tensor | None,
     balance: Balance,
     images: int,
+    start: nn.Linear | None = None,
 ) -> nn.Linear:
     """The linear layer D → K with the least loss of the task plus an L2 term, by L-BFGS in fp32.
 
     For classification it is multinomial logistic regression. Embeddings are standardised for the fit, and the layer
     takes them as they are. The loss is the task's own, the rows weighted (N) and the logits shifted by the balance.
-    ``images`` is how many images the rows are views of: the L2 term is that of so many.
+    ``images`` is how many images the rows are views of: the L2 term is that of so many. With ``start``, a layer that
+    knows something already, the term draws towards it instead of towards zero.
     """
     mean, deviation = embeddings_nd.mean(0), embeddings_nd.std(0, correction=0).clamp_min(1e-6)
     scaled = (embeddings_nd - mean) / deviation
     rows = torch.arange(len(scaled))
     batch: Batch[Any] = Batch(inputs={"images": scaled}, targets=targets_nk, rows=rows, weights=weights)
     layer = nn.Linear(embeddings_nd.shape[1], targets_nk.shape[1])
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        layer.weight.copy_(start.weight * deviation if start is not None else torch.zeros_like(layer.weight))
+        layer.bias.copy_(start.bias + start.weight @ mean if start is not None else torch.zeros_like(layer.bias))
+    before = layer.weight.detach().clone()
     model = balance.shifted(_Named(layer))
     penalty = 1 / (2 * _STRENGTH * images)
     solver = torch.optim.LBFGS(layer.parameters(), max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
 
     def cost() -> Tensor:
         solver.zero_grad()
-        total = task.loss(model, batch).total + penalty * layer.weight.square().sum()
+        total = task.loss(model, batch).total + penalty * (layer.weight - before).square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
@@ -54,13 +59,17 @@ def fit_head(
     return layer.requires_grad_(True)
 
 
-def logits_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor) -> Tensor:
-    """For each of N images the logits (N×K) of a head that was fitted without it, in 5 folds."""
+def logits_left_out(
+    task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor, groups: Sequence[Hashable]
+) -> Tensor:
+    """For each of N images the logits (N×K) of a head that was fitted without it and its ``groups`` (N), in 5 folds."""
     balance = Balance("none", targets_nk)
     rows = torch.arange(len(targets_nk))
+    fold_of: dict[Hashable, int] = {}
     # by class, then dealt out like cards: every fold gets its share of each
-    folds = torch.empty_like(rows)
-    folds[torch.argsort(targets_nk.argmax(1), stable=True)] = rows % _FOLDS
+    for row in torch.argsort(targets_nk.argmax(1), stable=True).tolist():
+        fold_of.setdefault(groups[row], len(fold_of) % _FOLDS)
+    folds = torch.tensor([fold_of[group] for group in groups])
     logits = torch.zeros_like(targets_nk)
     for fold in range(_FOLDS):
         inside, outside = rows[folds != fold], rows[folds == fold]
@@ -73,17 +82,31 @@ def logits_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Ten
     return logits
 
 
-def errors_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor, truth: Sequence[Any]) -> int:
+def groups_of(pixels: Pixels) -> list[Hashable]:
+    """What may not be parted between fitting and judging: images of a group, else those of one content."""
+    digests = pixels.digests.numpy()
+    return [item.group or bytes(digest) for item, digest in zip(pixels.items, digests, strict=True)]
+
+
+def errors_left_out(
+    task: Task[Any, Any],
+    embeddings_nd: Tensor,
+    targets_nk: Tensor,
+    truth: Sequence[Any],
+    groups: Sequence[Hashable],
+) -> int:
     """On how many of N images the head answers wrongly that was fitted without them."""
-    logits = logits_left_out(task, embeddings_nd, targets_nk)
+    logits = logits_left_out(task, embeddings_nd, targets_nk, groups)
     answers = task.answers(task.head({"logits": logits}), ())
     return sum(a.value.classes != target.classes for a, target in zip(answers, truth, strict=True))
 
 
-def losses_left_out(task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor) -> Tensor:
+def losses_left_out(
+    task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor, groups: Sequence[Hashable]
+) -> Tensor:
     """The task's loss on each of N images (N) by the head that was fitted without it."""
     batch: Batch[Any] = Batch(
-        inputs={"images": logits_left_out(task, embeddings_nd, targets_nk)},
+        inputs={"images": logits_left_out(task, embeddings_nd, targets_nk, groups)},
         targets=targets_nk,
         rows=torch.arange(len(targets_nk)),
     )

@@ -12,6 +12,7 @@ import re
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def fetch(name: str, voice: Voice) -> Path:
             total = -(-int(answer.headers.get("Content-Length") or 0) // _BLOCK)
             blocks = iter(lambda: answer.read(_BLOCK), b"")
             content = b"".join(voice.progress(blocks, total=total, words=f"downloading {known.file}"))
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise ResourceError(
             f"cannot fetch {known.address}: {reason}",

@@ -54,7 +54,7 @@ class Fit(nn.Module):
     @property
     def key(self) -> str:
         """What the result depends on, as JSON: the identity of the cache."""
-        fit = "squash" if self.crop == "whole" else self.crop
+        fit = "squash" if self.crop == "whole" else "middle, then resized"
         key = {"fit": fit, "size": [self.size.height, self.size.width], "channels": self.channels}
         if self.steps:
             key |= {"steps": [str(step) for step in self.steps], "steps_version": PIXELS_VERSION}
@@ -92,26 +92,27 @@ class Fit(nn.Module):
         if images_nchw.shape[1] == 3 and channels == 1:
             pixels = (pixels * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         if not fits:
-            height, width, top, left = self._placed(pixels.shape[2], pixels.shape[3])
-            pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
-            pixels = pixels[:, :, top : top + self.size.height, left : left + self.size.width]
+            # what is cut is cut first: resized as a whole, a strip of 1×60,000 pixels would fill the memory
+            top, left, height, width = self._taken(pixels.shape[2], pixels.shape[3])
+            pixels = pixels[:, :, top : top + height, left : left + width]
+            pixels = F.interpolate(pixels, size=self.shape[1:], mode="bilinear", antialias=True, align_corners=False)
         if images_nchw.shape[1] == 1 and channels == 3:
             pixels = pixels.expand(-1, 3, -1, -1)
         return pixels.round().clamp(0, 255).to(torch.uint8)
 
     def view(self, original: Size) -> View:
         """How the fitted image maps back to one of the original size."""
-        height, width, top, left = self._placed(original.height, original.width)
-        x, y = original.width / width, original.height / height
-        return View(size=original, to_original=torch.tensor([[x, 0.0, x * left], [0.0, y, y * top]]))
+        top, left, height, width = self._taken(original.height, original.width)
+        x, y = width / self.size.width, height / self.size.height
+        return View(size=original, to_original=torch.tensor([[x, 0.0, left], [0.0, y, top]]))
 
-    def _placed(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Height and width that an image is resized to, and where in that the model's input begins (top, left)."""
+    def _taken(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of an image that is looked at: top, left, height and width in its own pixels."""
         if self.crop == "whole":
-            return self.size.height, self.size.width, 0, 0
-        scale = max(self.size.height / height, self.size.width / width)
-        tall, wide = max(self.size.height, round(height * scale)), max(self.size.width, round(width * scale))
-        return tall, wide, (tall - self.size.height) // 2, (wide - self.size.width) // 2
+            return 0, 0, height, width
+        tall = min(height, max(1, round(width * self.size.height / self.size.width)))
+        wide = min(width, max(1, round(height * self.size.width / self.size.height)))
+        return (height - tall) // 2, (width - wide) // 2, tall, wide
 
 
 class Normalise(nn.Module):

@@ -89,6 +89,11 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
     changes = {k: v for k, v in given.items() if k not in _NOT_IN_RECIPE}
     if "augmentation" in changes:
         changes["augmentation"] = tuple(changes["augmentation"])
+    learnt_before = recipe.pretrained or request.start_from is not None
+    if request.unfreeze is not None and not learnt_before:
+        raise UsageError("--unfreeze without pretrained weights: what is frozen would never have learnt")
+    if recipe.learner != "transfer" and (request.views is not None or request.lr_decay is not None):
+        raise UsageError("--views and --lr-decay belong to a pretrained model", hint="leave them out")
     if request.unfreeze is not None:
         recipe = unfreeze(recipe, request.unfreeze)
     return replace(recipe, model=spec, **changes)

@@ -9,14 +9,16 @@ from visto.models.backbone import Backbone
 from visto.models.weights import WEIGHTS
 
 
-def transfer(recipe: Recipe, *, images: int) -> Recipe:
+def transfer(recipe: Recipe, *, images: int, grey: bool) -> Recipe:
     """The lower stages frozen and run once over a few views of each image, the upper ones tuned from a fitted head.
 
     EfficientNet-Lite0 on two cores with bf16: 230 views a second through the frozen stages, 200 images a second in
-    training; 3,068 photos of ten classes (clothing) in about three minutes, accuracy 0.92.
+    training; 3,068 photos of ten classes (clothing) in about three minutes, accuracy 0.91. ``grey`` images are not
+    mirrored, as elsewhere.
     """
     known = WEIGHTS[recipe.model.name]
-    photos = recipe.preprocess.arguments["channels"] == 3
+    views = min(32, round(12_000 / max(1, images)))
+    changes = ("zoom",) if grey else ("flip", "zoom", "colour")
     preprocess = recipe.preprocess.with_arguments(mean=list(known.mean), std=list(known.std))
     return replace(
         recipe,
@@ -25,13 +27,13 @@ def transfer(recipe: Recipe, *, images: int) -> Recipe:
         pretrained=True,
         frozen=known.frozen,
         least_errors=15,
-        views=min(16, round(12_000 / max(1, images))),
+        views=views,
         epochs=max(3, min(10, round(16_000 / max(1, images)))),
         batch_size=32,
         lr=3e-4,
         schedule="cosine",
         lr_decay=1.0,
-        augmentation=("flip", "zoom", "colour") if photos else ("zoom",),
+        augmentation=changes if views else (),
     )
 
 
@@ -43,8 +45,8 @@ def unfreeze(recipe: Recipe, stages: int) -> Recipe:
     model = build_model(recipe.model)
     if not isinstance(model, Backbone):
         raise UsageError(f"--unfreeze with the model {recipe.model.name}", expected=f"one of {', '.join(WEIGHTS)}")
-    if stages < 0:
-        raise UsageError(f"--unfreeze {stages}", expected="0 or more stages")
+    if not 0 <= stages <= len(model.stages):
+        raise UsageError(f"--unfreeze {stages}", expected=f"0 to {len(model.stages)} stages")
     frozen = max(0, len(model.stages) - stages)
     if frozen:
         return replace(recipe, learner="transfer", frozen=frozen, least_errors=0)

@@ -82,6 +82,8 @@ def _rows(bundle: Bundle) -> list[tuple[str, str, bool]]:
 
 def _learnt(recipe: Mapping[str, Any], decisions: Mapping[str, Any]) -> str:
     parts = []
+    if "only the classifier" in str(recipe.get("ended", "")):
+        return "the classifier alone, fitted at once (L-BFGS) on frozen stages"
     if "epochs" in recipe:
         parts.append(f"{recipe['epochs']:g} epochs")
     if "batch_size" in recipe:

@@ -101,7 +101,7 @@ def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> Gra
     if work.parent is not None:
         initial = inherited_weights(recipe, work.parent, classes)
     elif recipe.pretrained:
-        initial = pretrained_weights(recipe, voice, download=True)
+        initial = pretrained_weights(recipe, voice, download=False)
     train, validation = work.prepared.train, work.prepared.validation
     if recipe.learner == "transfer":
         feed: Feed = FeatureFeed(recipe, task, train, validation, initial, folder.features)

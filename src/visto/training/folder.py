@@ -88,7 +88,7 @@ class RunFolder:
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Keep what the run is started with; nothing of an earlier one that has ended may be taken for its own."""
-        for path in (self.state, self.learning_curve):
+        for path in (self.state, self.learning_curve, self.features, self.features.with_name("features.json")):
             self._remove(path)
         self.remove_folders(self.members, self.curve)
         write_json(self._settings, settings)

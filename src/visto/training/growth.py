@@ -126,7 +126,9 @@ def _part(folder: RunFolder, full: Recipe, work: Work, rows: Tensor, voice: Voic
             named = request if work.parent else replace(request, model=full.model.name)
             plan = plan_of(work.dataset, named, work.parent)
             recipe = settled(plan, work.dataset, request, work.parent, len(train), *mean_and_deviation(train))
-            recipe = replace(recipe, budget=full.budget * share)
+            fit = {name: recipe.preprocess.arguments[name] for name in ("mean", "std")}
+            preprocess = full.preprocess.with_arguments(**fit)
+            recipe = replace(recipe, budget=full.budget * share, model=full.model, preprocess=preprocess)
             inner.begin({**settings, "recipe": recipe.to_json()})
         return carry_out_asked(inner, recipe, work, lambda: time.perf_counter() - began, voice)[0]
 
@@ -186,7 +188,9 @@ def _order(seed: int, *names: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """The figure ``name`` of one model over ``n`` validation images, its best value at the ``sense`` end.
+    """The figure ``name`` of one model over ``n`` validation images (``wrong`` of them answered wrongly).
+
+    Its best value is at the ``sense`` end.
 
     ``samples`` has its value in each resample of the images, the same for all models.
     """
@@ -194,6 +198,7 @@ class Point:
     name: str
     sense: str
     n: int
+    wrong: int
     figure: Figure
     samples: Tensor
 
@@ -203,14 +208,16 @@ def _judged(bundle: Bundle, work: Work) -> Point:
     manifest, validation = bundle.manifest, work.prepared.validation
     found = outputs(manifest.model, manifest.preprocess.build(PREPROCESS), bundle.weights, validation)
     task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
-    metrics = filled(task, task.answers(task.head(found), ()), [item.target for item in validation.items])
+    answers, truth = task.answers(task.head(found), ()), [item.target for item in validation.items]
+    wrong = sum(a.value.classes != t.classes for a, t in zip(answers, truth, strict=True) if t is not None)
+    metrics = filled(task, answers, truth)
     name, sense = task.monitor
     metric: Metric[Any] = next(metric for metric in metrics if name in metric.compute())
     named = [item.group for item in validation.items]
     groups = named if any(named) else None
     samples = bootstrap(partial(compute_many, metric), len(validation), groups=groups)[name]
     figure = figures([metric], n=len(validation), groups=groups)[name]
-    return Point(name=name, sense=sense, n=len(validation), figure=figure, samples=samples)
+    return Point(name=name, sense=sense, n=len(validation), wrong=wrong, figure=figure, samples=samples)
 
 
 def curve(points: Sequence[Point], images: Sequence[int]) -> dict[str, Any]:
@@ -226,7 +233,7 @@ def curve(points: Sequence[Point], images: Sequence[int]) -> dict[str, Any]:
     number = 2 * images[-1]
     words = f"with twice the images ({number:,}) about {_said(at_twice, name, share=right)}: "
     saved = _figure(torch.where(now > 0, 1 - twice / now, 0.0))
-    few = right and points[-1].n * (1 - points[-1].figure.value) < _FEWEST_WRONG
+    few = points[-1].wrong < _FEWEST_WRONG
     words += _verdict(None if few else saved, points[-1].n)
     return {"points": measured, "forecast": {"images": number, **at_twice.to_json()}, "words": words}
 
@@ -266,7 +273,9 @@ def _said(figure: Figure, name: str, *, share: bool) -> str:
 def _verdict(saved: Figure | None, n: int) -> str:
     """In words what part of the errors twice the images would save, judged on ``n`` images; None: too few are wrong."""
     if saved is None:
-        return f"whether more would help cannot be told, hardly one of {n:,} validation images is wrong"
+        return (
+            f"whether more would help cannot be told, fewer than {_FEWEST_WRONG} of {n:,} validation images are wrong"
+        )
     low = saved.value if saved.low is None else saved.low
     high = saved.value if saved.high is None else saved.high
     if low >= _HELPS:

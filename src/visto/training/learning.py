@@ -22,7 +22,9 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
         learner.feed.prepare(state.decisions["precision"], voice)
         voice.say(f"going on after step {state.step:,} of {state.total_steps:,}")
     else:
+        began = time.perf_counter()
         state = learner.start(clock, voice)
+        state.seconds += time.perf_counter() - began
         save_state(folder.state, state)
     for decision in ("precision",) if state.ended else ("precision", "lr"):
         voice.say(f"{decision}: {state.decisions[decision]} {_reason(decision, state)}".rstrip())

@@ -17,8 +17,7 @@ from visto.evaluation import Evaluation
 from visto.learn import Recipe
 from visto.learn.precision import processor
 from visto.memory import keep_freed_memory
-from visto.models import MODELS, build_model
-from visto.models.backbone import Backbone
+from visto.models import MODELS
 from visto.models.weights import WEIGHTS
 from visto.preprocess import PREPROCESS, Fit
 from visto.preprocess.steps import is_colourless, parse
@@ -113,6 +112,7 @@ class Plan:
     fits: tuple[Fit, ...]
     model: str
     pretrained: bool
+    grey: bool
     why: str
 
     @property
@@ -174,7 +174,7 @@ def settled(
         std=std,
     )
     if plan.pretrained:
-        recipe = transfer(recipe, images=images)
+        recipe = transfer(recipe, images=images, grey=plan.grey)
     if parent is not None:
         recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
     return apply(recipe, request)
@@ -199,6 +199,8 @@ def resumed(
                 f"the run was started {what} {was}, this one is {what} {now}: its result would not be the same",
                 hint=f"go on with --threads {was}" if what == "threads" else "go on all the same with --inexact",
             )
+    if recipe.pretrained:
+        pretrained_weights(recipe, voice, download=bool(request.download))
     prepared = prepare(dataset, recipe.preprocess.build(PREPROCESS).fit, threads=threads, voice=voice, parent=parent)
     if prepared.fingerprint != settings["fingerprint"]:
         raise DataError(
@@ -221,8 +223,14 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None) -> Plan:
         if request.model or request.size or request.arguments or request.prepare or request.scratch:
             raise UsageError("a bundle that is fine-tuned brings its own model and fit", hint="leave --from out")
         preprocess, name = parent.manifest.preprocess.build(PREPROCESS), parent.manifest.model.name
-        staged = isinstance(build_model(parent.manifest.model), Backbone)
-        return Plan(fits=(preprocess.fit,), model=name, pretrained=staged, why=f"goes on from {parent.path}")
+        before = parent.manifest.recipe
+        return Plan(
+            fits=(preprocess.fit,),
+            model=name,
+            pretrained=name in WEIGHTS and before.get("learner") == "transfer",
+            grey="flip" not in before.get("augmentation", ()),
+            why=f"goes on from {parent.path}",
+        )
     if taken := sorted(_BY_THE_DATA & (request.arguments or {}).keys()):
         raise UsageError(f"--set {taken[0]}: the data decides it", hint="--size sets the size of the input")
     facts = look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
@@ -250,6 +258,7 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None) -> Plan:
         fits=tuple(Fit(size=size, channels=channels, crop=crop, prepare=steps) for size in sizes),
         model=name,
         pretrained=pretrained,
+        grey=facts.channels == 1 or is_colourless(steps),
         why=f"model {name} ({why}), {words} ({reasons})",
     )
 
