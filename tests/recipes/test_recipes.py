@@ -64,6 +64,7 @@ def test_a_transfer_freezes_the_lower_stages_unless_told_otherwise() -> None:
     assert (recipe.learner, recipe.pretrained, recipe.frozen) == ("transfer", True, 12)
     assert recipe.preprocess.arguments["mean"] == [127 / 255] * 3
     assert apply(recipe, Request(unfreeze=0)).frozen == 18
+    assert (apply(recipe, Request(seed=1)).least_errors, apply(recipe, Request(epochs=2)).least_errors) == (15, 0)
     whole = apply(recipe, Request(unfreeze=18))
     assert (whole.learner, whole.pretrained, whole.views) == ("gradient", True, 0)
     assert "flip" in recipe.augmentation

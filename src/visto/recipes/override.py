@@ -96,6 +96,8 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
         raise UsageError("--views and --lr-decay belong to a pretrained model", hint="leave them out")
     if request.unfreeze is not None:
         recipe = unfreeze(recipe, request.unfreeze)
+    if recipe.least_errors and (request.epochs is not None or request.lr is not None):
+        changes["least_errors"] = 0  # who asks for epochs or a rate wants them used
     return replace(recipe, model=spec, **changes)
 
 
