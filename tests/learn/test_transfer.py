@@ -18,7 +18,7 @@ from visto.learn import FeatureFeed, GradientLearner, Recipe, fit, load_state, o
 from visto.learn.balance import Balance
 from visto.learn.features import folded
 from visto.learn.feed import started_model
-from visto.learn.head import errors_left_out, fit_head
+from visto.learn.head import errors_left_out, fit_head, nearest_classes
 from visto.models import build_model
 from visto.models.backbone import Backbone
 from visto.preprocess import PREPROCESS
@@ -256,3 +256,14 @@ def test_a_head_that_knows_something_is_drawn_towards_it() -> None:
     fresh = fit_head(task, embeddings, targets, weights=None, balance=balance, images=12)
     goes_on = fit_head(task, embeddings, targets, weights=None, balance=balance, images=12, start=known)
     assert (goes_on.weight - known.weight).norm() < (fresh.weight - known.weight).norm()
+
+
+def test_the_nearest_published_class_is_found_for_each_of_ours() -> None:
+    published = nn.Linear(4, 4)
+    with torch.no_grad():
+        published.weight.copy_(torch.eye(4) * 9)
+        published.bias.zero_()
+    labels = torch.tensor([0, 0, 1, 1])
+    embeddings = nn.functional.one_hot(torch.tensor([3, 3, 1, 1]), 4).float()
+    found = nearest_classes(published, embeddings, nn.functional.one_hot(labels, 2).float())
+    assert torch.equal(found.weight, published.weight[[3, 1]])

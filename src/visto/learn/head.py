@@ -1,6 +1,6 @@
 """The last layer, fitted at once to frozen embeddings: what a fine-tuned net begins with (Kumar et al. 2022)."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
@@ -59,8 +59,32 @@ def fit_head(
     return layer.requires_grad_(True)
 
 
+Start = Callable[[Tensor, Tensor], nn.Linear]  # from embeddings N×D and labels N×K to what their head begins with
+
+
+def nearest_classes(published: nn.Linear, embeddings_nd: Tensor, targets_nk: Tensor) -> nn.Linear:
+    """For each of K classes the row of a published classifier that tells it best: D → K.
+
+    It is the published class whose mean probability is highest on images of the class, less that on all others.
+    """
+    with torch.no_grad():
+        shares = published(embeddings_nd).softmax(1)
+        inside, outside = targets_nk, 1 - targets_nk
+        gaps = inside.T @ shares / inside.sum(0).clamp_min(1)[:, None]
+        gaps -= outside.T @ shares / outside.sum(0).clamp_min(1)[:, None]
+        rows = gaps.argmax(1)
+        layer = nn.Linear(published.in_features, len(rows))
+        layer.weight.copy_(published.weight[rows])
+        layer.bias.copy_(published.bias[rows])
+    return layer
+
+
 def logits_left_out(
-    task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor, groups: Sequence[Hashable]
+    task: Task[Any, Any],
+    embeddings_nd: Tensor,
+    targets_nk: Tensor,
+    groups: Sequence[Hashable],
+    start: Start | None = None,
 ) -> Tensor:
     """For each of N images the logits (N×K) of a head that was fitted without it and its ``groups`` (N), in 5 folds."""
     balance = Balance("none", targets_nk)
@@ -74,8 +98,15 @@ def logits_left_out(
     for fold in range(_FOLDS):
         inside, outside = rows[folds != fold], rows[folds == fold]
         if len(inside) and len(outside):
+            some, labels = embeddings_nd[inside], targets_nk[inside]
             layer = fit_head(
-                task, embeddings_nd[inside], targets_nk[inside], weights=None, balance=balance, images=len(inside)
+                task,
+                some,
+                labels,
+                weights=None,
+                balance=balance,
+                images=len(inside),
+                start=start(some, labels) if start else None,
             )
             with torch.no_grad():
                 logits[outside] = layer(embeddings_nd[outside])
@@ -94,19 +125,24 @@ def errors_left_out(
     targets_nk: Tensor,
     truth: Sequence[Any],
     groups: Sequence[Hashable],
+    start: Start | None = None,
 ) -> int:
     """On how many of N images the head answers wrongly that was fitted without them."""
-    logits = logits_left_out(task, embeddings_nd, targets_nk, groups)
+    logits = logits_left_out(task, embeddings_nd, targets_nk, groups, start)
     answers = task.answers(task.head({"logits": logits}), ())
     return sum(a.value.classes != target.classes for a, target in zip(answers, truth, strict=True))
 
 
 def losses_left_out(
-    task: Task[Any, Any], embeddings_nd: Tensor, targets_nk: Tensor, groups: Sequence[Hashable]
+    task: Task[Any, Any],
+    embeddings_nd: Tensor,
+    targets_nk: Tensor,
+    groups: Sequence[Hashable],
+    start: Start | None = None,
 ) -> Tensor:
     """The task's loss on each of N images (N) by the head that was fitted without it."""
     batch: Batch[Any] = Batch(
-        inputs={"images": logits_left_out(task, embeddings_nd, targets_nk, groups)},
+        inputs={"images": logits_left_out(task, embeddings_nd, targets_nk, groups, start)},
         targets=targets_nk,
         rows=torch.arange(len(targets_nk)),
     )

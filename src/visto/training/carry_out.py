@@ -17,7 +17,7 @@ from visto.preprocess import PREPROCESS
 from visto.spec import Spec
 from visto.tasks import TASKS
 from visto.training.folder import RunFolder
-from visto.training.inherit import inherited_weights, pretrained_weights, seen_with_parent
+from visto.training.inherit import inherited_weights, pretrained_weights, published_classifier, seen_with_parent
 from visto.training.learning import learn
 from visto.training.prepare import Prepared
 from visto.training.provenance import described, versions
@@ -104,7 +104,8 @@ def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> Gra
         initial = pretrained_weights(recipe, voice, download=False)
     train, validation = work.prepared.train, work.prepared.validation
     if recipe.learner == "transfer":
-        feed: Feed = FeatureFeed(recipe, task, train, validation, initial, folder.features)
+        published = published_classifier(recipe.model.name, voice) if recipe.pretrained else None
+        feed: Feed = FeatureFeed(recipe, task, train, validation, initial, folder.features, published)
     else:
         feed = PixelFeed(recipe, task, train, validation, initial)
     return GradientLearner(recipe, task, feed)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from visto.bundle import Bundle
 from visto.errors import ModelError
@@ -49,6 +49,15 @@ def pretrained_weights(recipe: Recipe, voice: Voice, *, download: bool) -> dict[
     ):
         raise ModelError(f"the published weights do not fit the model {recipe.model.name}: {strange[0]}")
     return {name: v if name.startswith("classifier.") else published.get(name, v) for name, v in own.items()}
+
+
+def published_classifier(name: str, voice: Voice) -> nn.Linear:
+    """The classifier that the model ``name`` was published with."""
+    published = load(name, voice)
+    weight, bias = published["classifier.weight"], published["classifier.bias"]
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
 
 
 def seen_with_parent(train: Tensor, validation: Tensor, parent: Bundle | None) -> dict[str, Tensor]:
