@@ -168,8 +168,8 @@ class FeatureFeed:
         """Fit the classifier to the embeddings; where it leaves too few errors to learn from, nothing else is learnt.
 
         Its errors are counted on images left out of the fit (5 folds). Tuning the stages below on a dozen errors makes
-        held-out answers worse: ants and bees, 245 photos, log-loss 0.11 by the head alone and 0.17 after tuning;
-        clothing, 200 photos, 0.80 and 0.74.
+        held-out answers worse, on more of them better: ants and bees, accuracy 0.963 by the head alone and 0.943 after
+        tuning; clothing, 200 photos, 0.752 and 0.796.
         """
         assert isinstance(module, Upper)  # noqa: S101  (made above; tells mypy)
         plain = self._embeddings(module, precision, 1)
