@@ -60,7 +60,7 @@ def dataset_of_arrays(
         counted[part.split] = start + len(part.labels)
         head = part.split or "all"
         items += [
-            Item(id=f"{head}:{start + row}", source=PixelRow(part.images, row), target=labels[n], split=part.split)
+            Item(f"{head}:{start + row}", PixelRow(part.images, row), labels[n], part.split)
             for row, n in enumerate(part.labels.tolist())
         ]
     return Dataset(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visto.data.content import read_content
-from visto.data.dataset import DIGEST_BYTES, Item, PixelRow, content_digest
+from visto.data.dataset import DIGEST_BYTES, Item, PixelRow, content_digest, row_digests
 from visto.data.decode import PIXEL_LIMIT, decode
 from visto.data.ledger import Entry, Status
 from visto.data.store import Record, Store
@@ -81,7 +81,7 @@ def take(pixels: Pixels, index: Tensor) -> Pixels:
     return replace(
         pixels,
         rows=pixels.rows[index],
-        items=tuple(pixels.items[k] for k in index.tolist()),
+        items=tuple(map(pixels.items.__getitem__, index.tolist())),
         digests=pixels.digests[index],
         sizes=pixels.sizes[index],
     )
@@ -214,25 +214,25 @@ def _from_arrays(items: Sequence[Item], fit: Fit, progress: Progress) -> Pixels:
     if len(sources) != len(items):
         raise TypeError("files among rows of arrays")
     arrays = {id(source.array): source.array for source in sources}
+    of_array = np.array([id(source.array) for source in sources])
+    row_of = np.array([source.row for source in sources])
     (first, *others) = arrays.values()
+    leaves = not others and _leaves(fit, first)
+    storage = _whole(first) if leaves else torch.empty((len(items), *fit.shape), dtype=torch.uint8)
+    digests, sizes = np.empty((len(items), DIGEST_BYTES), np.uint8), np.empty((len(items), 2), np.int64)
     refused: dict[int, str] = {}
-    if not others and _leaves(fit, first):
-        # the array itself is the storage; torch warns of memory that cannot be written to
-        storage = _as_nchw(first if first.flags.writeable else first.copy()).contiguous()
-        rows = torch.tensor([source.row for source in sources])
-    else:
-        storage = torch.empty((len(items), *fit.shape), dtype=torch.uint8)
-        rows = torch.arange(len(items))
-        for array in arrays.values():
-            refused |= _fill(storage, sources, array, fit, progress)
-    kept = [place for place in range(len(items)) if place not in refused]
-    digests = b"".join(content_digest(sources[place].pixels) for place in kept)
+    for name, array in arrays.items():
+        places = (of_array == name).nonzero()[0]
+        if not leaves:
+            refused |= _fill(storage, places, array, row_of[places], fit, progress)
+        digests[places], sizes[places] = row_digests(array, row_of[places]), array.shape[1:3]
+    kept = np.delete(np.arange(len(items)), list(refused))
     return Pixels(
         storage=storage,
-        rows=rows[kept],
-        items=tuple(items[place] for place in kept),
-        digests=torch.from_numpy(np.frombuffer(bytearray(digests), np.uint8).reshape(-1, DIGEST_BYTES)),
-        sizes=torch.tensor([sources[place].array.shape[1:3] for place in kept], dtype=torch.int64).reshape(-1, 2),
+        rows=torch.from_numpy(row_of[kept] if leaves else kept),
+        items=tuple(items[place] for place in kept.tolist()),
+        digests=torch.from_numpy(digests[kept]),
+        sizes=torch.from_numpy(sizes[kept]),
         entries=tuple(
             Entry(id=item.id, status="rejected", reason=refused[place])
             if place in refused
@@ -240,6 +240,11 @@ def _from_arrays(items: Sequence[Item], fit: Fit, progress: Progress) -> Pixels:
             for place, item in enumerate(items)
         ),
     )
+
+
+def _whole(array: NDArray[np.uint8]) -> Tensor:
+    """The array itself as storage; torch warns of memory that cannot be written to."""
+    return _as_nchw(array if array.flags.writeable else array.copy()).contiguous()
 
 
 def _leaves(fit: Fit, array: NDArray[np.uint8]) -> bool:
@@ -252,19 +257,23 @@ def _leaves(fit: Fit, array: NDArray[np.uint8]) -> bool:
 
 
 def _fill(
-    storage: Tensor, sources: Sequence[PixelRow], array: NDArray[np.uint8], fit: Fit, progress: Progress
+    storage: Tensor,
+    places: NDArray[np.int64],
+    array: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    fit: Fit,
+    progress: Progress,
 ) -> dict[int, str]:
-    """Fit the rows of one array into their places of ``storage``, a batch at a time.
+    """Fit ``rows`` of one array into their ``places`` of ``storage``, a batch at a time.
 
     Gives the reason for each place whose image cannot be treated.
     """
     # NumPy gathers and scatters whole images; torch's indexing takes 20 times as long where the axes are permuted.
     target, refused = storage.numpy(), {}
-    places = np.array([place for place, source in enumerate(sources) if source.array is array])
     starts = range(0, len(places), _BATCH)
     for start in progress(starts, total=len(starts), words="fitting images"):
         batch = places[start : start + _BATCH]
-        images = _as_nchw(array[[sources[place].row for place in batch]])
+        images = _as_nchw(array[rows[start : start + _BATCH]])
         try:
             target[batch] = _fitted(fit, images).numpy()
         except DataError:  # at least one of them: each by itself

@@ -1,6 +1,7 @@
 """A data set as listed, before any pixel is decoded: items, classes, splits and the ledger so far."""
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from visto.data.ledger import Entry
 from visto.types import Split, Target
 
 DIGEST_BYTES = 16
+_DIGESTED_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,16 @@ def content_digest(content: bytes | NDArray[np.uint8]) -> bytes:
     """16 bytes that name a content: BLAKE2b of the file's bytes, or of the pixels where there is no file an image."""
     data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def row_digests(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The ``content_digest`` of each of N rows of an array of images, N×16."""
+    found = bytearray()
+    for start in range(0, len(rows), _DIGESTED_AT_ONCE):
+        images = np.ascontiguousarray(array[rows[start : start + _DIGESTED_AT_ONCE]])
+        for pixels in images.reshape(len(images), math.prod(images.shape[1:])):
+            found += hashlib.blake2b(pixels.data, digest_size=DIGEST_BYTES).digest()
+    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

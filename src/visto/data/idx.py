@@ -63,8 +63,8 @@ def _read(path: Path, magic: int) -> NDArray[np.uint8]:
             shape = tuple(int(n) for n in head[1:])
             if math.prod(shape) > _DEFLATE_LIMIT * path.stat().st_size:
                 raise DataError(f"{path} holds less than the {math.prod(shape):,} bytes that its head says")
-            # One byte more than said shows trailing content; bytearray, for an array that may be written to.
-            body = bytearray(file.read(math.prod(shape) + 1))
+            # one byte more than said shows trailing content
+            body = file.read(math.prod(shape) + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is truncated or damaged: {error}", hint="download it again") from error
     except (OSError, ValueError) as error:

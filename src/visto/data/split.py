@@ -76,13 +76,13 @@ def _drawn(dataset: Dataset, pool: Sequence[Item], parts: Sequence[_Part], seed:
         drawn = _by_labels(pool, parts, seed)
     else:
         drawn = _by_items(pool, parts, seed)
-    items = tuple(replace(item, split=drawn.get(item.id, item.split)) for item in dataset.items)
+    moves = ((item, drawn.get(item.id, item.split)) for item in dataset.items)
+    items = tuple(item if item.split == split else replace(item, split=split) for item, split in moves)
     return replace(dataset, items=items)
 
 
-def _order(seed: int, *names: str) -> bytes:
-    text = "\0".join([str(seed), *names])
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+def _order(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 def _classes_of(item: Item) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ def _by_groups(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[
         groups[("item", item.id) if item.group is None else ("group", item.group)].append(item)
     counts = {name: Counter(c for item in members for c in _classes_of(item)) for name, members in groups.items()}
     # The largest first: the small ones then even out what the large ones missed.
-    order = sorted(counts, key=lambda name: (-counts[name].total(), _order(seed, *name)))
+    order = sorted(counts, key=lambda name: (-counts[name].total(), _order(seed, "\0".join(name))))
     filling = _Filling(parts, {name: counts[name] for name in order})
     for name in order:
         filling.put(name, filling.best(name))

@@ -14,6 +14,7 @@ from visto.errors import DataError, UsageError
 from visto.evaluation.judge import filled
 from visto.evaluation.run import answer_all, choose, relabel
 from visto.evaluation.verdict import verdict
+from visto.memory import keep_freed_memory
 from visto.metrics import McNemar, Paired, mcnemar, paired
 from visto.prediction import Recogniser
 from visto.types import Answer, Figure, Split, Task, Voice
@@ -81,6 +82,7 @@ def compare(
     or the data has a class that they do not know.
     """
     _check_alike(a, b, tasks)
+    keep_freed_memory()
     named, listed = choose(dataset, split)
     items = relabel(listed, a.task, dataset.classes, a.classes)
     pixels = _fitted_for_both(a, b, items, threads, voice)

@@ -15,6 +15,7 @@ from visto.data.loader import gather
 from visto.errors import DataError
 from visto.evaluation.groups import Group, judge_groups
 from visto.evaluation.judge import judge
+from visto.memory import keep_freed_memory
 from visto.prediction import Recogniser
 from visto.types import Answer, Figure, Split, Task, Voice
 
@@ -66,6 +67,7 @@ def evaluate(
     ``split`` names another one; images that the model has seen are then judged too, and counted. Raises DataError
     where no image is left, or where the data has a class that the model does not know.
     """
+    keep_freed_memory()
     named, items = choose(dataset, split)
     items = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
     pixels = materialise(items, recogniser.fit, threads=threads, progress=voice.progress)

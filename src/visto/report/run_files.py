@@ -24,15 +24,25 @@ class RunFiles:
 
 def read_run(bundle: Path) -> RunFiles:
     """Read what there is of the run that made ``bundle``. Raises ModelError for what no run writes, ResourceError."""
-    folder = bundle.with_name(bundle.name.removesuffix(".visto") + ".run")
-    curve = _content(folder / "learning-curve.json")
+    folder = _folder(bundle)
     settings = _content(folder / "run.json")
     return RunFiles(
         history=_history(folder / "history.jsonl"),
         ledger=_ledger(folder / "ledger.csv"),
-        learning_curve=_object(curve, folder / "learning-curve.json") if curve is not None else None,
+        learning_curve=read_learning_curve(bundle),
         source=_source(_object(settings, folder / "run.json")) if settings is not None else None,
     )
+
+
+def read_learning_curve(bundle: Path) -> dict[str, Any] | None:
+    """The learning curve of the run that made ``bundle``, where it has one. Raises ModelError, ResourceError."""
+    path = _folder(bundle) / "learning-curve.json"
+    curve = _content(path)
+    return _object(curve, path) if curve is not None else None
+
+
+def _folder(bundle: Path) -> Path:
+    return bundle.with_name(bundle.name.removesuffix(".visto") + ".run")
 
 
 def _content(path: Path) -> str | None:
@@ -70,10 +80,13 @@ def _ledger(path: Path) -> list[Entry]:
         header, *rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (ValueError, csv.Error) as error:
         raise _odd(path) from error
-    if header != ["id", "status", "reason"] or any(len(r) != 3 or r[1] not in get_args(Status) for r in rows):
+    if header != ["id", "status", "reason"]:
         raise _odd(path)
     known: dict[str, Status] = {status: status for status in get_args(Status)}
-    return [Entry(id=id, status=known[status], reason=reason) for id, status, reason in rows]
+    try:
+        return [Entry(id=id, status=known[status], reason=reason) for id, status, reason in rows]
+    except (ValueError, KeyError) as error:
+        raise _odd(path) from error
 
 
 def _source(settings: Mapping[str, Any]) -> tuple[str, str | None] | None:

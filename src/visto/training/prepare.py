@@ -1,7 +1,7 @@
 """From a data set as listed to decoded pixels for training and validation, and what was found on the way."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from visto.data.cache import Fit, Pixels, materialise, take
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry, merge
 from visto.errors import DataError
-from visto.types import Labels, Split, Target, Voice
+from visto.types import SPLITS, Labels, Split, Target, Voice
 
 _FEW = 10  # images of a class: below, hardly anything can be said of it
 _UNEQUAL = 10  # times as many images in the largest class as in the smallest
@@ -44,21 +44,22 @@ def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: B
         reason = "the parent model was trained on it"
         doubles += [Entry(id=name, status="rejected", reason=reason) for name in sorted(old)]
         drop |= old
-    keep = torch.tensor([item.id not in drop for item in pixels.items])
+    split_of = [None if item.id in drop else item.split for item in pixels.items]
     parts = {
-        split: take(pixels, (torch.tensor([i.split == split for i in pixels.items]) & keep).nonzero().flatten())
-        for split in ("train", "validation", "test")
+        split: take(pixels, torch.tensor([place for place, s in enumerate(split_of) if s == split], dtype=torch.int64))
+        for split in SPLITS
     }
     check_learnable(dataset, parts["train"], parts["validation"], parts["test"])
     for name, n in zip(dataset.classes, dataset.counts(parts["train"].items), strict=True):
         if n == len(parts["train"].items):
             voice.say(f"class {name!r} is in every training image: there is nothing to tell it from")
+    lines = _lines(pixels, dataset.classes)
     return Prepared(
         train=parts["train"],
         validation=parts["validation"],
         ledger=merge((*dataset.ledger, *pixels.entries, *doubles)),
-        fingerprint=_hashed(sorted(_lines(pixels, dataset.classes))),
-        order=_hashed(_lines(pixels, dataset.classes)),
+        fingerprint=_hashed(sorted(lines)),
+        order=_hashed(lines),
     )
 
 
@@ -159,18 +160,19 @@ def stamps(pixels: Pixels) -> dict[Path, tuple[int, int]]:
 
 def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[str]]:
     """Ledger entries for images of equal content, and the ids of validation images that are also trained on."""
+    contents = _contents(pixels)
+    often = {content for content, n in Counter(contents).items() if n > 1}
+    if not often:
+        return [], set()
     by_content: dict[bytes, list[int]] = defaultdict(list)
-    raw = pixels.digests.numpy().tobytes()
-    width = pixels.digests.shape[1]
-    for place in range(len(pixels.items)):
-        by_content[raw[place * width : (place + 1) * width]].append(place)
+    for place, content in enumerate(contents):
+        if content in often:
+            by_content[content].append(place)
     rank = {"train": 0, "validation": 1, "test": 2, None: 3}
     earlier = {entry.id: entry for entry in pixels.entries}
     entries: list[Entry] = []
     drop: set[str] = set()
     for places in by_content.values():
-        if len(places) == 1:
-            continue
         first, *others = sorted((pixels.items[p] for p in places), key=lambda item: (rank[item.split], item.id))
         for item in others:
             reason = f"same content as {'an image of ' + str(first.split) if first.split != item.split else 'another'}"
@@ -186,11 +188,17 @@ def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[s
     return entries, drop
 
 
+def _contents(pixels: Pixels) -> list[bytes]:
+    """The digest of each image."""
+    whole, width = pixels.digests.numpy().tobytes(), pixels.digests.shape[1]
+    return [whole[start : start + width] for start in range(0, len(whole), width)]
+
+
 def _lines(pixels: Pixels, classes: Sequence[str]) -> list[str]:
     return [
-        f"{item.split}/{bytes(digest).hex()}/{_named(item.target, classes) if item.target else ''}"
+        f"{item.split}/{content.hex()}/{_named(item.target, classes) if item.target else ''}"
         f"{'|' if isinstance(item.target, Labels) else ''}"
-        for item, digest in zip(pixels.items, pixels.digests.numpy(), strict=True)
+        for item, content in zip(pixels.items, _contents(pixels), strict=True)
     ]
 
 
