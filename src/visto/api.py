@@ -28,7 +28,7 @@ from visto.prediction import Predicted, TorchRecogniser
 from visto.prediction import predict as _predict
 from visto.quantities import seconds
 from visto.recipes import Request
-from visto.report import read_run, report_path
+from visto.report import read_learning_curve, read_run, report_path
 from visto.report import write_report as _write_report
 from visto.training import RunFolder
 from visto.training import train as _train
@@ -56,7 +56,7 @@ class Model:
     @property
     def learning_curve(self) -> Mapping[str, Any] | None:
         """Points, forecast and words, where it was trained with one and its run still lies beside it."""
-        return read_run(self.path).learning_curve
+        return read_learning_curve(self.path)
 
     def predict(
         self, image: str | Path | bytes, *, threshold: float = 0.0, confidence: float | None = None
@@ -106,6 +106,8 @@ def train(
     augmentation: Sequence[str] | None = None,
     patience: int | None = None,
     precision: str | None = None,
+    device: str | None = None,
+    second_look: float | None = None,
     prepare: Sequence[str] | None = None,
     scratch: bool = False,
     download: bool = False,
@@ -154,6 +156,8 @@ def train(
         augmentation=tuple(augmentation) if augmentation is not None else None,
         patience=patience,
         precision=precision,
+        device=device,
+        second_look=second_look,
         prepare=tuple(prepare) if prepare is not None else None,
         scratch=scratch or None,
         download=download or None,

@@ -6,6 +6,7 @@ of EfficientNet-Lite0's frozen stages went there (92 images a second, 297 withou
 """
 
 import ctypes
+import resource
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
@@ -22,3 +23,9 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_MMAP_THRESHOLD, _BLOCK)) and bool(mallopt(_TRIM_THRESHOLD, _LARGE))
+
+
+def peak_memory() -> int:
+    """The most bytes of memory that this process has held so far, with what it has read of mapped files."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -14,8 +14,9 @@ from tests.learn.conftest import quadrants
 from visto.data.cache import Pixels
 from visto.errors import UsageError
 from visto.files import Growing
-from visto.learn import FeatureFeed, GradientLearner, Recipe, fit, load_state, outputs, save_state
+from visto.learn import FeatureFeed, GradientLearner, Recipe, fit, outputs, save_state
 from visto.learn.balance import Balance
+from visto.learn.engine import Engine
 from visto.learn.features import folded
 from visto.learn.feed import started_model
 from visto.learn.head import errors_left_out, fit_head, nearest_classes
@@ -27,6 +28,7 @@ from visto.tasks.classification import Classification
 from visto.types import Label, Silent
 
 CLASSES = "abcd"
+FP32 = Engine(precision="fp32")
 
 
 def pixels(n: int, seed: int) -> Pixels:
@@ -69,9 +71,7 @@ def test_a_killed_transfer_ends_the_same(recipe: Recipe, tmp_path: Path) -> None
         if step.step == 3:
             save_state(tmp_path / "state", unbroken)
     again = learner_of(recipe, tmp_path)
-    state = again.blank()
-    load_state(tmp_path / "state", state)
-    again.feed.prepare("fp32", Silent())
+    state = again.resume(tmp_path / "state", Silent())
     list(fit(again, state))
     assert state.step == unbroken.step
     assert all(torch.equal(state.averaged[k], v) for k, v in unbroken.averaged.items())
@@ -79,7 +79,7 @@ def test_a_killed_transfer_ends_the_same(recipe: Recipe, tmp_path: Path) -> None
 
 def test_features_that_are_half_written_are_finished_and_the_same(recipe: Recipe, tmp_path: Path) -> None:
     learner = learner_of(recipe, tmp_path)
-    learner.feed.prepare("fp32", Silent())
+    learner.feed.prepare(FP32, Silent())
     whole = (tmp_path / "features").read_bytes()
 
     class Stopped(Exception):
@@ -95,9 +95,9 @@ def test_features_that_are_half_written_are_finished_and_the_same(recipe: Recipe
     other = tmp_path / "other"
     other.mkdir()
     with pytest.raises(Stopped):
-        learner_of(recipe, other).feed.prepare("fp32", Stopping())
+        learner_of(recipe, other).feed.prepare(FP32, Stopping())
     again = learner_of(recipe, other)
-    again.feed.prepare("fp32", Silent())
+    again.feed.prepare(FP32, Silent())
     assert (other / "features").read_bytes() == whole
 
 
@@ -112,9 +112,9 @@ def test_with_too_few_errors_only_the_classifier_is_learnt(recipe: Recipe, tmp_p
 
 
 def test_features_of_other_settings_are_not_taken(recipe: Recipe, tmp_path: Path) -> None:
-    learner_of(recipe, tmp_path).feed.prepare("fp32", Silent())
+    learner_of(recipe, tmp_path).feed.prepare(FP32, Silent())
     before = (tmp_path / "features").read_bytes()
-    learner_of(replace(recipe, seed=1), tmp_path).feed.prepare("fp32", Silent())
+    learner_of(replace(recipe, seed=1), tmp_path).feed.prepare(FP32, Silent())
     assert (tmp_path / "features").read_bytes() != before
 
 
@@ -139,7 +139,7 @@ def test_frozen_stages_stay_as_they_are_and_upper_ones_learn_less_the_lower_they
     initial = started_model(recipe, None).state_dict()
     state = learner.start()
     # 10 stages: those that learn are 7 and 8; 9, the pooling, has no weights
-    assert sorted({group["share"] for group in state.optimiser.param_groups}) == [0.125, 0.25, 1.0]
+    assert sorted({group.share for group in state.optimiser.groups}) == [0.125, 0.25, 1.0]
     list(fit(learner, state))
     whole = learner.feed.whole(state.averaged)
     frozen = [name for name in initial if name.startswith(tuple(f"stages.{stage}." for stage in range(7)))]

@@ -20,6 +20,7 @@ from visto.recipes import (
     default_size,
     fine_tune,
     pretrained_sizes,
+    speedrun,
     suggest,
     transfer,
 )
@@ -41,20 +42,21 @@ def test_other_images_become_squares_of_a_trainable_size() -> None:
     assert default_size(facts(30, 40, uniform=False))[0] == Size(height=40, width=40)
 
 
-def test_grey_gets_a_cnn_and_colour_a_resnet() -> None:
-    assert default_model(facts(28, 28, channels=1))[0] == "cnn"
-    assert default_model(facts(32, 32))[0] == "resnet"
-    assert default_model(facts(500, 400), scratch=True)[0] == "resnet"
+def test_grey_gets_a_cnn_and_colour_a_resnet_or_where_there_is_much_of_it_a_speedrun() -> None:
+    assert default_model(facts(28, 28, channels=1), images=60_000)[0] == "cnn"
+    assert default_model(facts(32, 32), images=9_000)[0] == "resnet"
+    assert default_model(facts(32, 32), images=60_000)[0] == "speedrun"
+    assert default_model(facts(500, 400), images=60_000, scratch=True)[0] == "resnet"
 
 
 def test_photos_stand_on_a_pretrained_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    name, why = default_model(facts(500, 400))
+    name, why = default_model(facts(500, 400), images=60_000)
     assert name == "efficientnet_lite0" and "ImageNet" in why
     assert pretrained_sizes(facts(500, 480), name)[0] == [Size(height=224, width=224)]
     assert pretrained_sizes(facts(300, 400), name)[0] == [Size(height=224, width=224), Size(height=192, width=256)]
     assert pretrained_sizes(facts(900, 300), name)[0] == [Size(height=384, width=128)]
     monkeypatch.setattr("visto.recipes.default.find", lambda name: None)
-    assert default_model(facts(500, 400))[0] == "resnet"
+    assert default_model(facts(500, 400), images=60_000)[0] == "resnet"
 
 
 def test_a_transfer_freezes_the_lower_stages_unless_told_otherwise() -> None:
@@ -135,3 +137,16 @@ def test_durations(text: str, value: float | None) -> None:
 
 def test_every_format_says_what_it_is() -> None:
     assert all(isinstance(entry, Format) and entry.describe for entry in FORMATS.values())
+
+
+def test_the_speedrun_sees_each_image_a_few_times_in_orthogonal_steps() -> None:
+    recipe = speedrun(suggested(50_000), images=50_000)
+    assert (recipe.optimiser, recipe.schedule, recipe.batch_size, recipe.augmentation) == (
+        "muon",
+        "linear",
+        500,
+        ("flip", "shift"),
+    )
+    assert recipe.epochs < suggested(50_000).epochs
+    assert recipe.second_look > 0
+    assert apply(recipe, Request(second_look=0)).second_look == 0

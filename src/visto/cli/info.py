@@ -11,6 +11,7 @@ def command(bundle: BundlePath, as_json: AsJson = False, debug: Debug = False) -
     The hash of every file in it is checked first.
     """
     from visto.bundle import read_bundle
+    from visto.models.second_look import in_words
 
     found = read_bundle(bundle)
     manifest = found.manifest
@@ -23,7 +24,7 @@ def command(bundle: BundlePath, as_json: AsJson = False, debug: Debug = False) -
     classes = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
     rows = [
         ("task", f"{manifest.task}, {len(manifest.classes)} classes: {classes}"),
-        ("model", f"{manifest.model.name}, {weights:,} weights"),
+        ("model", f"{in_words(manifest.model)}, {weights:,} weights"),
         ("input", f"{'×'.join(map(str, reversed(manifest.preprocess.arguments['size'])))} pixels, {colours}"),
         (
             "made from",

@@ -28,8 +28,8 @@ def command(
     epochs: Annotated[float | None, typer.Option(help="Times to see every image.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     lr: Annotated[str | None, typer.Option(help="Highest learning rate, or auto: a range test.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="one_cycle, cosine or constant.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adamw, sgd or muon.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="one_cycle, cosine, linear or constant.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="L2 regularisation.")] = None,
     l1: Annotated[float | None, typer.Option(help="L1 regularisation.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of the average of the weights; 0: none.")] = None,
@@ -58,6 +58,10 @@ def command(
     scratch: Annotated[bool, typer.Option("--scratch", help="Without pretrained weights.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Fetch pretrained weights that are not here.")] = False,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu (default) or cuda.")] = None,
+    second_look: Annotated[
+        float | None, typer.Option(help="Share of images that the model looks at again, shifted and mirrored; 0: none.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness in training.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split, where the data has none.")] = None,
     ensemble: Annotated[
@@ -109,6 +113,8 @@ def command(
         augmentation=_names(augment),
         patience=patience,
         precision=precision,
+        device=device,
+        second_look=second_look,
         prepare=_names(prepare),
         scratch=scratch,
         download=download,

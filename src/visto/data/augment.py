@@ -1,7 +1,7 @@
 """Augmentation, batched: each function changes a whole batch of images (N×C×H×W, pixels 0–255) at once.
 
-``flip``, ``crop`` and ``erase`` keep the dtype (on uint8 they move a quarter of the bytes), the others give float.
-Every image gets its own change. All randomness comes from the generator that is passed in, so that a step can be
+``flip``, ``crop``, ``shift`` and ``erase`` keep the dtype (on uint8 they move a quarter of the bytes), the others give
+float. Every image gets its own change. All randomness comes from the generator that is passed in, so that a step can be
 repeated exactly. No function changes its input.
 """
 
@@ -23,21 +23,33 @@ def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
 
 def flip(images: Tensor, generator: Generator) -> Tensor:
     """Mirror left and right, half of the images."""
-    chosen = torch.rand(len(images), generator=generator) < 0.5
+    return mirrored(images, torch.rand(len(images), generator=generator) < 0.5)
+
+
+def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror left and right the images that are ``chosen`` (N, bool)."""
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
 
 
 def crop(images: Tensor, generator: Generator) -> Tensor:
     """Shift by up to an eighth of the side in both directions; what comes in is the reflection of the border."""
+    return _shifted(images, 8, generator)
+
+
+def shift(images: Tensor, generator: Generator) -> Tensor:
+    """Shift by up to a sixteenth of the side in both directions: enough where an image is seen a few times only."""
+    return _shifted(images, 16, generator)
+
+
+def _shifted(images: Tensor, part: int, generator: Generator) -> Tensor:
     n, channels, height, width = images.shape
-    rows = _reflected(height, n, generator)[:, None, :, None].expand(-1, channels, -1, width)
-    columns = _reflected(width, n, generator)[:, None, None, :].expand(-1, channels, height, -1)
+    rows = _reflected(height, height // part, n, generator)[:, None, :, None].expand(-1, channels, -1, width)
+    columns = _reflected(width, width // part, n, generator)[:, None, None, :].expand(-1, channels, height, -1)
     return images.gather(2, rows).gather(3, columns)
 
 
-def _reflected(side: int, n: int, generator: Generator) -> Tensor:
-    """Indices N×side along one axis, each row shifted by up to side // 8 and reflected at both ends."""
-    reach = side // 8
+def _reflected(side: int, reach: int, n: int, generator: Generator) -> Tensor:
+    """Indices N×side along one axis, each row shifted by up to ``reach`` and reflected at both ends."""
     shift = torch.randint(-reach, reach + 1, (n, 1), generator=generator)
     index = (torch.arange(side) + shift).abs()
     return side - 1 - (side - 1 - index).abs()
@@ -104,6 +116,7 @@ def erase(images: Tensor, generator: Generator) -> Tensor:
 AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "flip": flip,
     "crop": crop,
+    "shift": shift,
     "affine": affine,
     "zoom": zoom,
     "colour": colour,
@@ -111,10 +124,13 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
 }
 
 
-def augment(images: Tensor, names: Sequence[str], generator: Generator) -> Tensor:
-    """Apply the named augmentations in the given order."""
+def augment(images: Tensor, names: Sequence[str], generator: Generator, flipped: Tensor | None = None) -> Tensor:
+    """Apply the named augmentations in the given order; ``flipped`` (N, bool) says which to flip, else chance does."""
     for name in names:
-        images = AUGMENTATIONS[name](images, generator)
+        if name == "flip" and flipped is not None:
+            images = mirrored(images, flipped)
+        else:
+            images = AUGMENTATIONS[name](images, generator)
     return images
 
 

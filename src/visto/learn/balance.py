@@ -52,7 +52,7 @@ class _Shifted(nn.Module):
         self.offsets = offsets
 
     def forward(self, inputs: Tensor) -> Mapping[str, Tensor]:
-        return {"logits": self.model(inputs)["logits"].float() + self.offsets}
+        return {"logits": self.model(inputs)["logits"].float() + self.offsets.to(inputs.device)}
 
 
 def equal_chances(targets_nk: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ from visto.data.cache import Pixels
 from visto.data.loader import gather
 from visto.errors import ResourceError, UsageError
 from visto.files import Growing
+from visto.learn.engine import Engine
 from visto.learn.feed import Beginning, Rows, collated, started_model
 from visto.learn.head import Start, errors_left_out, fit_head, groups_of, losses_left_out, nearest_classes
-from visto.learn.precision import autocast
 from visto.learn.randomness import generator
 from visto.learn.recipe import Recipe
 from visto.models.backbone import Backbone
@@ -86,10 +86,10 @@ class FeatureFeed:
         self.kept: list[Tensor] = []
         self.kept_validation = torch.empty(0)
 
-    def prepare(self, precision: str, voice: Voice) -> None:
+    def prepare(self, engine: Engine, voice: Voice) -> None:
         """Run the frozen stages over every view that is not kept yet."""
-        kind = torch.bfloat16 if precision == "bf16" else torch.float32
-        frozen = folded(self.backbone.part(0, self.recipe.frozen)).to(kind)
+        kind = torch.bfloat16 if engine.precision == "bf16" else torch.float32
+        frozen = engine.module(folded(self.backbone.part(0, self.recipe.frozen)).to(kind))
         views = [(self.train, view) for view in range(1 + self.recipe.views)] + [(self.validation, 0)]
         blocks = [
             (pixels, view, rows)
@@ -97,14 +97,14 @@ class FeatureFeed:
             for rows in torch.split(torch.arange(len(pixels.items)), _BLOCK)
         ]
         with torch.inference_mode():
-            shape = self._run(frozen, self.train, 0, torch.arange(1)).shape[1:]
+            shape = self._run(frozen, engine, self.train, 0, torch.arange(1)).shape[1:]
             count = sum(len(rows) for _, _, rows in blocks)
             room = count * shape.numel() * kind.itemsize
             voice.say(
                 f"the first {self.recipe.frozen} stages stay as they are: run once over {len(views) - 1} views of each "
                 f"image, {room / 1e6:,.0f} MB on disk until the end"
             )
-            store = Growing(self.path, key=self._key(precision, tuple(shape)))
+            store = Growing(self.path, key=self._key(engine, tuple(shape)))
             if room * (1 - store.blocks / len(blocks)) > (free := shutil.disk_usage(self.path.parent).free):
                 raise ResourceError(
                     f"what the frozen stages give needs {room / 1e9:.1f} GB, {free / 1e9:.1f} GB are free there",
@@ -112,21 +112,22 @@ class FeatureFeed:
                 )
             left = blocks[store.blocks :]
             for pixels, view, rows in voice.progress(left, total=len(left), words="frozen stages"):
-                store.append(_bytes(self._run(frozen, pixels, view, rows)))
+                store.append(_bytes(self._run(frozen, engine, pixels, view, rows)))
         store.note()
         every = torch.from_file(str(store.path), shared=False, size=count * shape.numel(), dtype=kind)
         each = torch.split(every.view(count, *shape), [len(pixels.items) for pixels, _ in views])
         self.kept, self.kept_validation = list(each[:-1]), each[-1]
 
-    def _run(self, frozen: nn.Module, pixels: Pixels, view: int, rows: Tensor) -> Tensor:
+    def _run(self, frozen: nn.Module, engine: Engine, pixels: Pixels, view: int, rows: Tensor) -> Tensor:
         images = gather(pixels, rows)
         if view:
             random = generator(self.recipe.seed, f"view {view}", int(rows[0]))
             images = augment(images, self.recipe.augmentation, random)
         kind = next(frozen.parameters()).dtype
-        return frozen(self.normalise(images).to(kind).contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+        out: Tensor = frozen(engine.images(self.normalise(images).to(kind)))
+        return out.cpu()
 
-    def _key(self, precision: str, shape: tuple[int, ...]) -> str:
+    def _key(self, engine: Engine, shape: tuple[int, ...]) -> str:
         """Everything that the kept features depend on."""
         digest = hashlib.sha256()
         for name, value in self.backbone.part(0, self.recipe.frozen).state_dict().items():
@@ -135,7 +136,8 @@ class FeatureFeed:
             digest.update(pixels.digests.contiguous().numpy().tobytes())
         recipe = self.recipe
         parts = [recipe.preprocess.to_json(), list(recipe.augmentation), recipe.views, recipe.frozen, recipe.seed]
-        return json.dumps([digest.hexdigest(), precision, shape, torch.get_num_threads(), *parts])
+        how = [engine.precision, engine.layout, engine.device]
+        return json.dumps([digest.hexdigest(), *how, shape, torch.get_num_threads(), *parts])
 
     def module(self) -> nn.Module:
         model = deepcopy(self.backbone)
@@ -151,20 +153,18 @@ class FeatureFeed:
         targets = self.targets[rows]
         if self.recipe.mixup:
             features, targets = mixup(features, targets, self.recipe.mixup, random)
-        return Batch(
-            inputs={"images": _laid_out(features)}, targets=targets, rows=rows, weights=self.balance.weights_of(rows)
-        )
+        return Batch(inputs={"images": features}, targets=targets, rows=rows, weights=self.balance.weights_of(rows))
 
     def held_out(self) -> Iterator[Tensor]:
         for features in torch.split(self.kept_validation, _BLOCK):
-            yield _laid_out(features.float())
+            yield features.float()
 
     def trial(self) -> tuple[nn.Module, Tensor]:
         images = self.normalise(gather(self.train, torch.arange(min(8, len(self.train.items)))))
         model = deepcopy(self.backbone)
-        return Upper(model.part(0), model.dropout, model.classifier), _laid_out(images)
+        return Upper(model.part(0), model.dropout, model.classifier), images
 
-    def begin(self, module: nn.Module, precision: str) -> Beginning:
+    def begin(self, module: nn.Module, engine: Engine) -> Beginning:
         """Fit the classifier to the embeddings; where it leaves too few errors to learn from, nothing else is learnt.
 
         Its errors are counted on images left out of the fit (5 folds). Tuning the stages below on a dozen errors makes
@@ -172,7 +172,7 @@ class FeatureFeed:
         tuning; clothing, 200 photos, 0.752 and 0.796.
         """
         assert isinstance(module, Upper)  # noqa: S101  (made above; tells mypy)
-        plain = self._embeddings(module, precision, 1)
+        plain = self._embeddings(module, engine, 1)
         truth, groups = [item.target for item in self.train.items], groups_of(self.train)
         start = self._start(module, plain, groups)
         wrong = errors_left_out(self.task, plain, self.targets, truth, groups, start)
@@ -181,19 +181,19 @@ class FeatureFeed:
         if self.recipe.frozen < len(self.backbone.stages) and wrong >= self.recipe.least_errors:
             self._fit(module, plain, start)
             return Beginning(decisions=found)
-        self._fit(module, self._embeddings(module, precision, 1 + self.recipe.views), start)
+        self._fit(module, self._embeddings(module, engine, 1 + self.recipe.views), start)
         return Beginning(
             decisions=found,
             ended="only the classifier is learnt"
             + ("" if wrong >= self.recipe.least_errors else ": too few errors to learn more from"),
         )
 
-    def _embeddings(self, module: Upper, precision: str, views: int) -> Tensor:
+    def _embeddings(self, module: Upper, engine: Engine, views: int) -> Tensor:
         """What the classifier gets, view after view of all training images: (views · N)×D."""
         module.eval()
-        with torch.no_grad(), autocast(precision):
+        with torch.no_grad(), engine.autocast():
             parts = [
-                module.stages(_laid_out(features.float())).float()
+                module.stages(engine.images(features.float())).float().cpu()
                 for kept in self.kept[:views]
                 for features in torch.split(kept, _BLOCK)
             ]
@@ -206,7 +206,7 @@ class FeatureFeed:
         instead of 0.128.
         """
         if not self.recipe.pretrained:
-            own = deepcopy(module.classifier)
+            own = deepcopy(module.classifier).cpu()
             return lambda some, labels: own
         if self.published is None:
             return None
@@ -247,10 +247,6 @@ def folded(stages: nn.Sequential) -> nn.Sequential:
                 setattr(parent, name, nn.Identity())
             before = (name, module)
     return stages.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _laid_out(features: Tensor) -> Tensor:
-    return features.contiguous(memory_format=torch.channels_last) if features.ndim == 4 else features
 
 
 def _bytes(features: Tensor) -> bytes:

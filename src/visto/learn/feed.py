@@ -16,12 +16,15 @@ from visto.data.cache import Pixels
 from visto.data.loader import Order, gather, in_order
 from visto.errors import DataError
 from visto.learn.balance import Balance
+from visto.learn.engine import Engine
 from visto.learn.randomness import generator, reseed
 from visto.learn.recipe import Recipe
 from visto.models import build_model
+from visto.models.speedrun import Speedrun
 from visto.preprocess import PREPROCESS
 from visto.types import Batch, Task, Voice
 
+_WHITENED = 2000  # images whose patches the whitening rests on: about two million of them at 32×32
 EVALUATION_PIXELS = 512 * 48 * 48  # a batch, so that large images do not fill the memory
 
 
@@ -34,13 +37,13 @@ class Beginning:
 
 
 class Feed(Protocol):
-    """Batches by the number of their step, each a function of (seed, step) alone."""
+    """Batches by the number of their step, each a function of (seed, step) alone; the engine places them."""
 
     order: Order
     balance: Balance
     validation_targets: Any
 
-    def prepare(self, precision: str, voice: Voice) -> None:
+    def prepare(self, engine: Engine, voice: Voice) -> None:
         """The long work before the first step, if any; found done where it was done before."""
 
     def module(self) -> nn.Module:
@@ -54,7 +57,7 @@ class Feed(Protocol):
     def trial(self) -> tuple[nn.Module, Tensor]:
         """A module and a few images for it, to try precisions on; asked before ``prepare``."""
 
-    def begin(self, module: nn.Module, precision: str) -> Beginning:
+    def begin(self, module: nn.Module, engine: Engine) -> Beginning:
         """Change the module's first weights to better ones, where the feed knows some."""
 
     def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -68,6 +71,7 @@ class Rows:
         self.recipe = recipe
         self.order = Order(len(targets_nk), max(1, recipe.batch_size // recipe.repeats))
         self.balance = Balance(recipe.balance, targets_nk)
+        self._first_flipped = torch.rand(len(targets_nk), generator=generator(recipe.seed, "flip", 0)) < 0.5
 
     def of(self, step: int) -> Tensor:
         """Rows of one step; with repeated augmentation each image stands there ``repeats`` times."""
@@ -80,6 +84,16 @@ class Rows:
                 order.shuffle(epoch, generator(seed, "order", epoch))
             rows = order.rows(step)
         return rows.repeat_interleave(self.recipe.repeats)
+
+    def flipped(self, rows: Tensor, step: int) -> Tensor | None:
+        """Which of a step's ``rows`` to mirror: half of the images in one epoch, the other half in the next.
+
+        So that two epochs see an image from both sides (Jordan 2024, arXiv 2404.00498). None, for chance to decide,
+        where an epoch does not show each image once.
+        """
+        if self.balance.chances is not None or self.recipe.repeats > 1:
+            return None
+        return self._first_flipped[rows] ^ (self.order.epoch(step) % 2 == 1)
 
 
 class PixelFeed:
@@ -102,7 +116,7 @@ class PixelFeed:
         self.rows = Rows(recipe, self.targets)
         self.order, self.balance = self.rows.order, self.rows.balance
 
-    def prepare(self, precision: str, voice: Voice) -> None:
+    def prepare(self, engine: Engine, voice: Voice) -> None:
         pass
 
     def module(self) -> nn.Module:
@@ -113,21 +127,25 @@ class PixelFeed:
         recipe = self.recipe
         rows = self.rows.of(step)
         random = generator(recipe.seed, "augment", step)
-        images = augment(gather(self.train, rows), recipe.augmentation, random)
+        images = augment(gather(self.train, rows), recipe.augmentation, random, self.rows.flipped(rows, step))
         targets = self.targets[rows]
         if recipe.mixup:
             images, targets = mixup(images.float(), targets, recipe.mixup, random)
-        images = self.normalise(images).contiguous(memory_format=torch.channels_last)
-        return Batch(inputs={"images": images}, targets=targets, rows=rows, weights=self.rows.balance.weights_of(rows))
+        return Batch(
+            inputs={"images": self.normalise(images)}, targets=targets, rows=rows, weights=self.balance.weights_of(rows)
+        )
 
     def held_out(self) -> Iterator[Tensor]:
         for _, images in in_order(self.validation, evaluation_batch(self.validation)):
-            yield self.normalise(images).contiguous(memory_format=torch.channels_last)
+            yield self.normalise(images)
 
     def trial(self) -> tuple[nn.Module, Tensor]:
         return self.module(), self.batch(0).inputs["images"][:32]
 
-    def begin(self, module: nn.Module, precision: str) -> Beginning:
+    def begin(self, module: nn.Module, engine: Engine) -> Beginning:
+        if isinstance(module, Speedrun) and self.initial is None:
+            rows = torch.arange(len(self.train.items))[:: max(1, len(self.train.items) // _WHITENED)]
+            module.fit_to(engine.images(self.normalise(gather(self.train, rows))))
         return Beginning()
 
     def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

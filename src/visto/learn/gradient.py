@@ -4,6 +4,8 @@ import copy
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,16 +14,21 @@ from torch.func import functional_call
 
 from visto.errors import ResourceError, UsageError
 from visto.learn.budget import seconds_a_step
-from visto.learn.feed import Feed
+from visto.learn.engine import Engine, choose
+from visto.learn.feed import Beginning, Feed
 from visto.learn.fit import Step
-from visto.learn.optimiser import OPTIMISERS, set_rate
-from visto.learn.precision import autocast, choose
+from visto.learn.optimiser import OPTIMISERS
 from visto.learn.randomness import reseed
 from visto.learn.range_test import range_test
 from visto.learn.recipe import Recipe
 from visto.learn.schedule import SCHEDULES
-from visto.learn.state import State
+from visto.learn.state import State, load_state, read_decisions
 from visto.types import Batch, Silent, Task, Voice
+
+_FP32 = 3  # times as long as a look in bf16
+_VIEWS = 5  # of an image that is looked at again
+_WRITING = 1.5  # seconds for bundle and report
+_CAREFUL = 0.95  # of the time that is left: other work may slow the machine down
 
 
 class GradientLearner:
@@ -32,11 +39,12 @@ class GradientLearner:
         self.task = task
         self.feed = feed
         self.schedule = SCHEDULES[recipe.schedule]
+        self.engine = Engine(precision="fp32", device=recipe.device)
 
     def blank(self) -> State:
         """A state before the first step, with no decision taken yet: what a saved one is loaded into."""
         recipe = self.recipe
-        model = self.feed.module()
+        model = self.engine.module(self.feed.module())
         return State(
             model=model,
             averaged={k: v.detach().clone() for k, v in model.state_dict().items()},
@@ -50,11 +58,12 @@ class GradientLearner:
 
         ``clock`` gives the seconds that the run has used so far; the budget covers them too.
         """
-        recipe, state = self.recipe, self.blank()
-        precision, reason = choose(recipe.precision, *self.feed.trial())
-        state.decisions |= {"precision": precision, "precision_reason": reason}
-        self.feed.prepare(precision, voice or Silent())
-        beginning = self.feed.begin(state.model, precision)
+        recipe = self.recipe
+        self.engine = choose(recipe.precision, recipe.device, *self.feed.trial())
+        state = self.blank()
+        state.decisions |= self.engine.decisions()
+        self.feed.prepare(self.engine, voice or Silent())
+        beginning = self.feed.begin(state.model, self.engine)
         state.decisions |= beginning.decisions
         state.averaged = {k: v.detach().clone() for k, v in state.model.state_dict().items()}
         if beginning.ended:
@@ -64,19 +73,36 @@ class GradientLearner:
             trial = self._copy(state)
             state.decisions |= range_test(lambda k, rate: self.descend(trial, self.feed.batch(k), rate))
         if recipe.budget:
-            trial = self._copy(state)
-            cost = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
-            cost += seconds_a_step(lambda _: self._look(trial), 0.0) / self.feed.order.steps_per_epoch
-            state.total_steps = int(0.9 * (recipe.budget - clock()) / cost)
-            if state.total_steps < 1 and beginning.decisions:
-                state.ended, state.total_steps = "the budget is spent: only the classifier is learnt", 0
-                return state
-            if state.total_steps < 1:
-                raise ResourceError(
-                    f"the budget of {recipe.budget:g} s is spent before the first step, {clock():.0f} s on reading",
-                    hint="give it more time; what was read is in the cache",
-                )
-            state.decisions |= {"seconds_per_step": round(cost, 5), "total_steps": state.total_steps}
+            self._plan(state, beginning, clock)
+        return state
+
+    def _plan(self, state: State, beginning: Beginning, clock: Callable[[], float]) -> None:
+        """Decide by the clock how many steps there will be. Raises ResourceError where there is no time for one."""
+        recipe, trial = self.recipe, self._copy(state)
+        step = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
+        began = time.perf_counter()
+        self._look(trial)
+        look = time.perf_counter() - began
+        cost = step + look / self.feed.order.steps_per_epoch
+        # at the end the validation images are looked at in fp32, some again, and the report is written
+        end = look * _FP32 * (1 + _VIEWS * recipe.second_look) + _WRITING
+        state.total_steps = int(_CAREFUL * (recipe.budget - clock() - end) / cost)
+        state.decisions |= {"seconds_per_step": round(cost, 5), "total_steps": state.total_steps}
+        if state.total_steps >= 1:
+            return
+        if not beginning.decisions:
+            raise ResourceError(
+                f"the budget of {recipe.budget:g} s is spent before the first step, {clock():.0f} s on reading",
+                hint="give it more time; what was read is in the cache",
+            )
+        state.ended, state.total_steps = "the budget is spent: only the classifier is learnt", 0
+
+    def resume(self, path: Path, voice: Voice) -> State:
+        """The state that was saved at ``path``, with this learner as it was then. Raises ModelError."""
+        self.engine = Engine.of(read_decisions(path))
+        state = self.blank()
+        load_state(path, state)
+        self.feed.prepare(self.engine, voice)
         return state
 
     def step(self, state: State) -> Step:
@@ -86,7 +112,9 @@ class GradientLearner:
         """
         began = time.perf_counter()
         rate = state.decisions["lr"] * self.schedule(state.step / state.total_steps)
-        loss = self.descend(state, self.feed.batch(state.step), rate)
+        batch = self.feed.batch(state.step)
+        state.waited += time.perf_counter() - began
+        loss = self.descend(state, batch, rate)
         self._average(state)
         state.step += 1
         last = state.step == state.total_steps
@@ -105,8 +133,8 @@ class GradientLearner:
         """One step down the gradient at learning rate ``rate``; gives the loss."""
         model = state.model.train()
         reseed(self.recipe.seed, "dropout", state.step)
-        with autocast(state.decisions["precision"]):
-            loss = self.task.loss(self.feed.balance.shifted(model), batch).total
+        with self.engine.autocast():
+            loss = self.task.loss(self.feed.balance.shifted(model), self._placed(batch)).total
         if self.recipe.l1:
             loss = loss + self.recipe.l1 * sum(p.abs().sum() for p in model.parameters() if p.ndim > 1)
         value = float(loss.detach())
@@ -115,17 +143,18 @@ class GradientLearner:
                 f"the loss became {value} at step {state.step + 1} of {state.total_steps}, learning rate {rate:.2g}",
                 hint="train again with a lower --lr, or with --lr auto; the last good state is kept",
             )
-        state.optimiser.zero_grad(set_to_none=True)
+        state.optimiser.forget_gradients()
         loss.backward()  # type: ignore[no-untyped-call]
-        set_rate(state.optimiser, rate)
+        state.optimiser.set_rate(rate)
         state.optimiser.step()
         return value
 
     def _look(self, state: State) -> dict[str, float]:
         model, parts = state.model.eval(), []
-        with torch.no_grad(), autocast(state.decisions["precision"]):
+        with torch.no_grad(), self.engine.autocast():
             for inputs in self.feed.held_out():
-                parts.append(functional_call(model, dict(state.averaged), (inputs,))["logits"].float())
+                ready = self.engine.images(inputs)
+                parts.append(functional_call(model, dict(state.averaged), (ready,))["logits"].float().cpu())
         found = self.task.look({"logits": torch.cat(parts)}, self.feed.validation_targets)
         return {f"validation_{name}": value for name, value in found.items()}
 
@@ -151,6 +180,15 @@ class GradientLearner:
             for name, value in live.items():
                 if not value.is_floating_point():
                     state.averaged[name].copy_(value)
+
+    def _placed(self, batch: Batch[Tensor]) -> Batch[Tensor]:
+        device = self.engine.device
+        return replace(
+            batch,
+            inputs={name: self.engine.images(value) for name, value in batch.inputs.items()},
+            targets=None if batch.targets is None else batch.targets.to(device),
+            weights=None if batch.weights is None else batch.weights.to(device),
+        )
 
     def _copy(self, state: State) -> State:
         model = copy.deepcopy(state.model)

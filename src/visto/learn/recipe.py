@@ -22,14 +22,15 @@ class Recipe:
     ``ema`` is the decay of the moving average of the weights (0: none), which is what is judged and kept.
     ``patience`` stops after that many epochs without a better validation figure (0: never) and keeps the best epoch.
     ``budget`` (seconds, 0: none) lets the clock choose the number of epochs at the start. ``augmentation`` names
-    functions of ``visto.data.augment``. ``precision`` is auto, fp32 or bf16.
+    functions of ``visto.data.augment``. ``precision`` is auto, fp32 or bf16, ``device`` cpu or cuda.
 
     ``pretrained`` begins with the published weights of the model (``visto.models.weights``). The learner ``transfer``
     freezes the first ``frozen`` stages of a backbone and runs them once over ``views`` augmented views of each image;
     where its classifier alone errs on fewer than ``least_errors`` images, no stage is tuned. ``lr_decay`` is what each
     stage further down takes of the learning rate above it. ``balance`` treats classes of unequal size
     (``visto.learn.balance``). With ``repeats`` above 1 a batch holds each image so many times, augmented each time anew
-    (Hoffer et al. 2020).
+    (Hoffer et al. 2020). ``second_look`` is the share of validation images that the finished model should look at again
+    (``visto.models.second_look``), where that lowers their loss.
     """
 
     model: Spec[nn.Module]
@@ -50,6 +51,8 @@ class Recipe:
     patience: int = 0
     budget: float = 0.0
     precision: str = "auto"
+    device: str = "cpu"
+    second_look: float = 0.0
     seed: int = 0
     pretrained: bool = False
     frozen: int = 0
@@ -75,6 +78,7 @@ class Recipe:
         _within("views", self.views, 0, 1000)
         _within("least errors", self.least_errors, 0, 1e9)
         _within("lr decay", self.lr_decay, 0, 1, open_low=True)
+        _within("second look", self.second_look, 0, 1)
         _within("repeats", self.repeats, 1, self.batch_size)
         for kind, name, table in (
             ("balance", self.balance, BALANCES),

@@ -26,9 +26,19 @@ def cosine(share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - 0.05) / 0.95))
 
 
+def linear(share: float) -> float:
+    """Straight down from 1 to 0."""
+    return 1 - share
+
+
 def constant(share: float) -> float:
     """Always 1."""
     return 1.0
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {"one_cycle": one_cycle, "cosine": cosine, "constant": constant}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "one_cycle": one_cycle,
+    "cosine": cosine,
+    "linear": linear,
+    "constant": constant,
+}

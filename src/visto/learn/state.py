@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from visto.errors import ModelError
 from visto.files import write_bytes
-from visto.learn.optimiser import named_state, restore_state
+from visto.learn.optimiser import Optimiser
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,18 +24,20 @@ class State:
     """Where a run stands after ``step`` of ``total_steps``.
 
     ``averaged`` is the moving average of the model's weights and statistics. ``decisions`` holds what was decided by
-    measurement or by the clock (learning rate, precision, number of steps): taken once, never again. ``best`` is a
-    copy of the averaged weights of the best epoch, where early stopping asks for it. ``history`` has a row an epoch.
-    ``ended`` says why no step follows (empty: one does).
+    measurement or by the clock (learning rate, precision, number of steps): taken once, never again. ``waited`` is how
+    much of ``seconds`` went by before a step had its images. ``best`` is a copy of the averaged weights of the best
+    epoch, where early stopping asks for it. ``history`` has a row an epoch. ``ended`` says why no step follows (empty:
+    one does).
     """
 
     model: nn.Module
     averaged: dict[str, Tensor]
-    optimiser: Optimizer
+    optimiser: Optimiser
     total_steps: int
     decisions: dict[str, Any]
     step: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     best: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = -1
     history: list[dict[str, float]] = field(default_factory=list)
@@ -47,7 +48,7 @@ class State:
         return self.best or self.averaged
 
 
-_PLAIN = ("total_steps", "decisions", "step", "seconds", "best_epoch", "history", "ended")
+_PLAIN = ("total_steps", "decisions", "step", "seconds", "waited", "best_epoch", "history", "ended")
 
 
 def save_state(path: Path, state: State) -> None:
@@ -56,7 +57,7 @@ def save_state(path: Path, state: State) -> None:
     for prefix, group in (
         ("model", state.model.state_dict()),
         ("averaged", state.averaged),
-        ("optimiser", named_state(state.optimiser)),
+        ("optimiser", state.optimiser.named_state()),
         ("best", state.best),
     ):
         tensors |= {f"{prefix}/{name}": value.detach().contiguous() for name, value in group.items()}
@@ -66,21 +67,38 @@ def save_state(path: Path, state: State) -> None:
     write_bytes(path, hashlib.sha256(content).digest() + content)
 
 
-def load_state(path: Path, state: State) -> None:
-    """Put what ``save_state`` wrote into a freshly started state. Raises ModelError where the file is damaged."""
+def read_decisions(path: Path) -> dict[str, Any]:
+    """The decisions in what ``save_state`` wrote. Raises ModelError where the file is damaged."""
+    decisions: dict[str, Any] = _plain(_sound(path))["decisions"]
+    return decisions
+
+
+def _sound(path: Path) -> bytes:
+    """The safetensors of a state, after its SHA-256 was checked."""
     content = path.read_bytes()
     if hashlib.sha256(content[32:]).digest() != content[:32]:
         raise ModelError(f"{path} is damaged", hint="train again without --resume, after removing the .run folder")
-    tensors = load(content[32:])
-    header = int.from_bytes(content[32:40], "little")
-    plain = json.loads(json.loads(content[40 : 40 + header])["__metadata__"]["state"])
+    return content[32:]
+
+
+def _plain(content: bytes) -> dict[str, Any]:
+    """What is no tensor in the safetensors of a state."""
+    header = int.from_bytes(content[:8], "little")
+    plain: dict[str, Any] = json.loads(json.loads(content[8 : 8 + header])["__metadata__"]["state"])
+    return plain
+
+
+def load_state(path: Path, state: State) -> None:
+    """Put what ``save_state`` wrote into a freshly started state. Raises ModelError where the file is damaged."""
+    content = _sound(path)
+    tensors, plain = load(content), _plain(content)
 
     def group(prefix: str) -> dict[str, Tensor]:
         return {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{prefix}/")}
 
     state.model.load_state_dict(group("model"))
     _copy_into(state.averaged, group("averaged"))
-    restore_state(state.optimiser, group("optimiser"))
+    state.optimiser.restore(group("optimiser"))
     state.best = {name: torch.empty_like(state.averaged[name]).copy_(v) for name, v in group("best").items()}
     for name in _PLAIN:
         setattr(state, name, plain[name])

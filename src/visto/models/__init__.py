@@ -17,16 +17,20 @@ from visto.models.ensemble import ensemble
 from visto.models.mlp import mlp
 from visto.models.resnet import resnet
 from visto.models.resnet_imagenet import resnet18, resnet50
+from visto.models.second_look import second_look
+from visto.models.speedrun import speedrun
 from visto.spec import Spec
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "mlp": mlp,
     "cnn": cnn,
     "resnet": resnet,
+    "speedrun": speedrun,
     "efficientnet_lite0": efficientnet_lite0,
     "resnet18": resnet18,
     "resnet50": resnet50,
     "ensemble": ensemble,
+    "second_look": second_look,
 }
 
 for _entry in entry_points(group="visto.models"):

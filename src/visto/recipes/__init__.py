@@ -3,6 +3,7 @@
 from visto.recipes.default import default_model, default_size, pretrained_sizes, suggest
 from visto.recipes.fine_tune import fine_tune
 from visto.recipes.override import Request, apply, check_same
+from visto.recipes.speedrun import speedrun
 from visto.recipes.transfer import transfer
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "default_size",
     "fine_tune",
     "pretrained_sizes",
+    "speedrun",
     "suggest",
     "transfer",
 ]

@@ -12,6 +12,7 @@ from visto.types import Size
 _SMALL = 64  # pixels a side: below, images are taken at their own size
 _LARGE = 96  # pixels a side that larger ones are brought to
 _SQUARE, _LONGEST = 1.15, 1.6  # of a side to the other: up to the first nearly square, beyond the second too long to be
+_MANY = 10_000  # images from which on a few passes are enough to learn from nothing
 _BACKBONE = "efficientnet_lite0"
 
 
@@ -29,13 +30,15 @@ def default_size(facts: Facts) -> tuple[Size, str]:
     return Size(height=side, width=side), "a size that a CPU trains in minutes"
 
 
-def default_model(facts: Facts, *, scratch: bool = False) -> tuple[str, str]:
-    """The model's name, and why; with ``scratch`` one that needs no pretrained weights."""
+def default_model(facts: Facts, *, images: int, scratch: bool = False) -> tuple[str, str]:
+    """The model's name for so many images, and why; with ``scratch`` one that needs no pretrained weights."""
     if not scratch and are_photos(facts) and find(_BACKBONE) is not None:
         return (
             _BACKBONE,
             f"the images are photos: what it learnt on {WEIGHTS[_BACKBONE].learnt_on} saves most of the work",
         )
+    if not are_photos(facts) and images >= _MANY and facts.channels == 3:
+        return "speedrun", f"small images in colour, {_MANY:,} or more of them"
     if facts.channels == 1:
         return "cnn", "the images are grey"
     return "resnet", "the images are in colour"

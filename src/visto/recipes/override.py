@@ -40,6 +40,8 @@ class Request:
     patience: int | None = None
     budget: float | None = None
     precision: str | None = None
+    device: str | None = None
+    second_look: float | None = None
     prepare: Sequence[str] | None = None
     scratch: bool | None = None
     unfreeze: int | None = None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from visto.evaluation import Evaluation
+from visto.models.second_look import in_words
 from visto.report.cautions import Facts
 from visto.report.making import input_words, made_at
 from visto.report.words import amount, counted, interval, kind, lowered, shown
@@ -71,7 +72,7 @@ def _words(facts: Facts, bounds: str) -> str:
 def _rows(facts: Facts) -> list[tuple[str, str]]:
     manifest, evaluation = facts.bundle.manifest, facts.evaluation
     data = manifest.data
-    rows = [("Task", manifest.task), ("Model", manifest.model.name)]
+    rows = [("Task", manifest.task), ("Model", in_words(manifest.model))]
     if words := input_words(facts.bundle):
         rows.append(("Sees", words))
     rows.append(("Made", made_at(facts.bundle)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visto.bundle import Bundle
+from visto.models.second_look import in_words
 from visto.report.words import counted, shown
 
 _RECIPE_LIMIT = 20_000
@@ -57,12 +58,12 @@ def _rows(bundle: Bundle) -> list[tuple[str, str, bool]]:
     parent = data.get("parent") or recipe.get("parent")
     weights = manifest.files.get("weights.safetensors")
     rows: list[tuple[str, object, bool]] = [
-        ("Model", f"{manifest.model.name}, {counted(weights_count(bundle), 'weight')}", False),
+        ("Model", f"{in_words(manifest.model)}, {counted(weights_count(bundle), 'weight')}", False),
         ("Input", input_words(bundle), False),
         ("Learnt", _learnt(recipe, decisions), False),
         ("Augmentation", ", ".join(recipe.get("augmentation", [])) or "none", False),
         ("Precision", _with_reason(decisions), False),
-        ("Time", f"{recipe['seconds']:,} s of learning" if "seconds" in recipe else "", False),
+        ("Time", _time(recipe), False),
         ("Ended by", recipe.get("ended", ""), False),
         ("Random seed", recipe.get("seed", ""), False),
         ("Data", f"{data.get('name', '')}, read as {data.get('format', '')}", False),
@@ -97,6 +98,14 @@ def _learnt(recipe: Mapping[str, Any], decisions: Mapping[str, Any]) -> str:
     if "schedule" in recipe:
         parts.append(f"schedule {recipe['schedule']}")
     return ", ".join(parts)
+
+
+def _time(recipe: Mapping[str, Any]) -> str:
+    if "seconds" not in recipe:
+        return ""
+    waiting = f", {recipe['waiting']:.1%} of it waiting for images" if "waiting" in recipe else ""
+    memory = f"; at most {recipe['peak_memory'] / 1e9:.2f} GB of memory" if "peak_memory" in recipe else ""
+    return f"{recipe['seconds']:,} s of learning{waiting}{memory}"
 
 
 def _with_reason(decisions: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import torch
 
 from visto.errors import UsageError
 from visto.learn import Recipe
-from visto.learn.precision import PRECISIONS
+from visto.learn.engine import PRECISIONS, check_device
 from visto.models import build_model
 from visto.preprocess import PREPROCESS
 
@@ -14,6 +14,7 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
 
     A trial step forward costs some milliseconds, and finds before the long reading what would fail after it.
     """
+    check_device(recipe.device)
     if recipe.precision not in PRECISIONS:
         raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
     fit = recipe.preprocess.build(PREPROCESS).fit

@@ -12,8 +12,8 @@ from visto.data.dataset import Dataset
 from visto.errors import UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
-from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
-from visto.preprocess import PREPROCESS
+from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State
+from visto.memory import peak_memory
 from visto.spec import Spec
 from visto.tasks import TASKS
 from visto.training.folder import RunFolder
@@ -21,6 +21,7 @@ from visto.training.inherit import inherited_weights, pretrained_weights, publis
 from visto.training.learning import learn
 from visto.training.prepare import Prepared
 from visto.training.provenance import described, versions
+from visto.training.second_look import looked_again
 from visto.types import Task, Voice
 
 
@@ -40,18 +41,27 @@ def carry_out(
     learner = _learner(folder, recipe, work, voice)
     state = _learnt(learner, folder, clock, voice)
     weights = stored(learner.feed.whole(state.weights()))
-    found = outputs(recipe.model, recipe.preprocess.build(PREPROCESS), weights, work.prepared.validation)
+    model, weights, found = looked_again(recipe, weights, work.prepared.validation, learner, voice)
     task, judged = calibrated(learner.task, recipe.task, found, work)
-    done = {"decisions": state.decisions, "ended": state.ended, "seconds": round(state.seconds, 1)}
-    made = {**recipe.to_json(), **done}
-    bundle = write(folder, work, task, judged, model=recipe.model, recipe=made, weights=weights)
+    made = {**recipe.to_json(), "decisions": state.decisions, "ended": state.ended, **_spent(state, voice)}
+    bundle = write(folder, work, task, judged, model=model, recipe=made, weights=weights)
     folder.finish()
     return bundle, judged
 
 
+def _spent(state: State, voice: Voice) -> dict[str, float]:
+    """What learning took, told and to be stored: seconds, the share of them spent waiting for images, memory."""
+    waiting, memory = state.waited / max(state.seconds, 1e-9), peak_memory()
+    voice.say(
+        f"learning took {state.seconds:.1f} s, {waiting:.1%} of it waiting for images; "
+        f"at most {memory / 1e9:.2f} GB of memory were in use"
+    )
+    return {"seconds": round(state.seconds, 1), "waiting": round(waiting, 4), "peak_memory": memory}
+
+
 def stored(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors as a bundle holds them."""
-    return {name: value.detach().contiguous().clone() for name, value in weights.items()}
+    return {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
 
 
 def calibrated(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from visto.errors import Interrupted, Terminated
-from visto.learn import GradientLearner, State, fit, load_state, save_state
+from visto.learn import GradientLearner, State, fit, save_state
 from visto.training.folder import RunFolder
 from visto.types import Voice
 
@@ -17,9 +17,7 @@ _SAVE_EVERY = 15.0  # seconds at the most: what a kill costs
 def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
     """Run the steps that are left, keeping the state now and then, and whenever somebody stops us."""
     if folder.state.exists():
-        state = learner.blank()
-        load_state(folder.state, state)
-        learner.feed.prepare(state.decisions["precision"], voice)
+        state = learner.resume(folder.state, voice)
         voice.say(f"going on after step {state.step:,} of {state.total_steps:,}")
     else:
         began = time.perf_counter()

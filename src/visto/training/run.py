@@ -15,7 +15,7 @@ from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError, UsageError
 from visto.evaluation import Evaluation
 from visto.learn import Recipe
-from visto.learn.precision import processor
+from visto.learn.engine import processor
 from visto.memory import keep_freed_memory
 from visto.models import MODELS
 from visto.models.weights import WEIGHTS
@@ -29,6 +29,7 @@ from visto.recipes import (
     default_size,
     fine_tune,
     pretrained_sizes,
+    speedrun,
     suggest,
     transfer,
 )
@@ -39,6 +40,7 @@ from visto.training.ensemble import carry_out_asked
 from visto.training.folder import RunFolder
 from visto.training.inherit import pretrained_weights
 from visto.training.prepare import Prepared, cautions, changed_since, mean_and_deviation, prepare, stamps
+from visto.training.second_look import first_look
 from visto.training.shape import best_fit
 from visto.types import Size, Voice
 
@@ -75,6 +77,7 @@ def train(
     them). Raises UsageError, DataError, ModelError, ResourceError; Interrupted with the state kept.
     """
     began = time.perf_counter()
+    parent = first_look(parent) if parent else None
     clock = clock or (lambda: time.perf_counter() - began)
     threads = threads or torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -175,6 +178,8 @@ def settled(
     )
     if plan.pretrained:
         recipe = transfer(recipe, images=images, grey=plan.grey)
+    if plan.model == "speedrun":
+        recipe = speedrun(recipe, images=images)
     if parent is not None:
         recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
     return apply(recipe, request)
@@ -238,7 +243,9 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None) -> Plan:
         raise UsageError(f"no model {request.model!r}", expected=f"one of {', '.join(MODELS)}")
     if request.model == "ensemble":
         raise UsageError("an ensemble is no model to begin with", hint="--ensemble 5 makes one of five models")
-    name, why = default_model(facts, scratch=bool(request.scratch))
+    if request.model == "second_look":
+        raise UsageError("a second look is no model by itself", hint="--second-look 0.25 gives one to any model")
+    name, why = default_model(facts, images=len(dataset), scratch=bool(request.scratch))
     if request.model:
         name, why = request.model, "as asked"
     pretrained = name in WEIGHTS and not request.scratch

@@ -10,10 +10,10 @@ from visto.data.cache import materialise
 from visto.data.dataset import Item
 from visto.data.loader import gather
 from visto.learn import Recipe
+from visto.learn.engine import has_fast_bf16
 from visto.learn.features import folded
 from visto.learn.feed import collated
 from visto.learn.head import groups_of, losses_left_out
-from visto.learn.precision import has_fast_bf16
 from visto.models import build_model
 from visto.models.backbone import Backbone
 from visto.preprocess import PREPROCESS, Fit, Standard

@@ -1,0 +1,177 @@
+"""How a run's arithmetic is done: device, precision and layout in memory; measured once, stored, reused at resume.
+
+Nothing is compiled: on two cores torch.compile made the steps of these nets slower (``bench/LOG.md``).
+"""
+
+import contextlib
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from visto.errors import ResourceError, UsageError
+
+PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = ("cpu", "cuda")
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+# bf16 keeps 8 bits: with sound kernels the logits of a fresh model differ by about 0.5 % of their spread, with a
+# broken one by more than the spread itself
+_TOLERANCE = 0.1
+_ROUNDS = 3
+_CLEARLY = 0.7  # of the first candidate's time: less is noise on a shared machine
+_NOTHING = 0.005  # seconds of a trial step: below, there is nothing to gain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """``reason`` says why this ``precision``; ``seconds`` are those of a trial step with each candidate measured."""
+
+    precision: str
+    layout: str = "channels_last"
+    device: str = "cpu"
+    reason: str = "as asked"
+    seconds: Mapping[str, float] | None = None
+
+    @classmethod
+    def of(cls, decisions: Mapping[str, Any]) -> "Engine":
+        """What ``decisions`` of an earlier process say."""
+        return cls(**decisions["engine"])
+
+    def decisions(self) -> dict[str, Any]:
+        """What to store."""
+        return {"engine": asdict(self), "precision": self.precision, "precision_reason": self.reason}
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The context in which a model runs."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device, torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def module(self, module: nn.Module) -> nn.Module:
+        """The module on the device, its filters laid out as chosen; the same object."""
+        return module.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload, no-any-return]
+
+    def images(self, images: Tensor) -> Tensor:
+        """Inputs on the device, laid out as chosen where they are images (N×C×H×W)."""
+        images = images.to(self.device, non_blocking=True)
+        return images.contiguous(memory_format=LAYOUTS[self.layout]) if images.ndim == 4 else images
+
+
+def has_fast_bf16(device: str = "cpu") -> bool:
+    """Whether bf16 is multiplied in hardware (AVX512-BF16 or AMX; a GPU since Ampere): about twice as fast as fp32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def check_device(device: str) -> None:
+    """Raise UsageError for a device that is not known, ResourceError for one that is not there."""
+    if device not in DEVICES:
+        raise UsageError(f"no device {device!r}", expected=f"one of {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ResourceError(
+            "no CUDA device that this torch can use", hint="leave --device out, or install a torch with CUDA"
+        )
+
+
+def choose(wanted: str, device: str, model: nn.Module, images_nchw: Tensor) -> Engine:
+    """How to learn fastest with answers as in fp32, by trial steps of the run's own model on some of its images.
+
+    ``auto`` tries bf16 where the hardware has it and its answers agree; what is asked for by name is not measured.
+    Raises UsageError for a precision that is not in PRECISIONS.
+    """
+    if wanted not in PRECISIONS:
+        raise UsageError(f"no precision {wanted!r}", expected=f"one of {', '.join(PRECISIONS)}")
+    if wanted != "auto":
+        return Engine(precision=wanted, device=device)
+    if not has_fast_bf16(device):
+        return _fastest(["fp32"], device, model, images_nchw, "this processor has no fast bf16")
+    gap = disagreement(model, images_nchw, device)
+    if not gap < _TOLERANCE:
+        words = f"bf16 goes wrong on this processor: it differs from fp32 by {gap:.0%}"
+        return _fastest(["fp32"], device, model, images_nchw, words)
+    return _fastest(
+        ["bf16", "fp32"], device, model, images_nchw, "this processor has fast bf16, and it agrees with fp32"
+    )
+
+
+def _fastest(precisions: list[str], device: str, model: nn.Module, images: Tensor, reason: str) -> Engine:
+    """The first candidate, unless another is clearly faster: chance must not choose, or no run could be repeated."""
+    candidates = [Engine(precision=p, layout=layout, device=device) for p in precisions for layout in LAYOUTS]
+    steps = [_trial(engine, model, images) for engine in candidates]
+    for step in steps:  # once to warm up
+        step()
+    # in turns, the best of each: another process on the cores then spoils no candidate alone
+    rounds = [[step() for step in steps] for _ in range(_ROUNDS)]
+    seconds = [min(times) for times in zip(*rounds, strict=True)]
+    best = min(range(len(candidates)), key=seconds.__getitem__)
+    measured = {f"{c.precision} {c.layout}": round(s, 5) for c, s in zip(candidates, seconds, strict=True)}
+    if seconds[0] < _NOTHING or seconds[best] > _CLEARLY * seconds[0]:
+        return replace(candidates[0], reason=reason, seconds=measured)
+    words = (
+        f"{candidates[best].layout}: {seconds[0] / seconds[best]:.1f} times as fast here as {candidates[0].precision}"
+    )
+    return replace(candidates[best], reason=words, seconds=measured)
+
+
+def _trial(engine: Engine, model: nn.Module, images: Tensor) -> Any:
+    """A function that does a step forward and back on a copy and gives its seconds."""
+    twin = engine.module(copy.deepcopy(model)).train()
+    ready = engine.images(images)
+
+    def step() -> float:
+        began = time.perf_counter()
+        with engine.autocast():
+            outputs = list(twin(ready).values())
+        sum(o.float().square().mean() for o in outputs).backward()
+        if engine.device == "cuda":
+            torch.cuda.synchronize()
+        for parameter in twin.parameters():
+            parameter.grad = None
+        return time.perf_counter() - began
+
+    return step
+
+
+def disagreement(model: nn.Module, images_nchw: Tensor, device: str = "cpu") -> float:
+    """The largest relative gap between bf16 and fp32, over the outputs and over the last matrix's gradient.
+
+    Works on a copy in training mode, without dropout; relative to the norm of the fp32 value.
+    """
+    results: list[list[Tensor]] = []
+    for precision in ("fp32", "bf16"):
+        engine = Engine(precision=precision, device=device)
+        twin = engine.module(copy.deepcopy(model)).train()
+        for module in twin.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        with engine.autocast():
+            outputs = list(twin(engine.images(images_nchw)).values())
+        sum(o.float().square().mean() for o in outputs).backward()
+        gradients = [p.grad for p in twin.parameters() if p.grad is not None and p.ndim > 1]
+        results.append([o.detach().float() for o in outputs] + gradients[-1:])
+    gaps = [
+        float((low - high).norm() / high.norm().clamp_min(1e-6))
+        for high, low in zip(results[0], results[1], strict=True)
+    ]
+    return max(gaps)
+
+
+def processor() -> str:
+    """What a run's pixels and arithmetic depend on beside its thread count: libraries, and what the processor can."""
+    fast = [
+        name
+        for name, has in (
+            ("AVX512-BF16", torch.cpu._is_avx512_bf16_supported()),
+            ("AMX", torch.cpu._is_amx_tile_supported()),
+        )
+        if has
+    ]
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "pillow", "simplejpeg"))
+    return ", ".join((libraries, torch.backends.cpu.get_cpu_capability(), *fast))

@@ -1,0 +1,22 @@
+"""About the nearest orthogonal matrix, by Newton-Schulz iteration (the heart of the optimiser Muon)."""
+
+from torch import Tensor
+
+_A, _B, _C = 3.4445, -4.7750, 2.0315  # of the quintic iteration: as steep as can be at zero (Jordan et al. 2024)
+_STEPS = 3
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """A matrix (M×N) with the singular vectors of ``matrix`` and singular values brought near 1.
+
+    Three steps leave small singular values small, which costs no accuracy here. In bf16 everywhere: it is a hundredth
+    of a step's work, and its result does not depend on what the processor is fast at.
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = (matrix.T if tall else matrix).bfloat16()
+    x = x / (x.norm() + 1e-7)
+    for _ in range(_STEPS):
+        square = x @ x.T
+        x = _A * x + (_B * square + _C * (square @ square)) @ x
+    out: Tensor = (x.T if tall else x).to(matrix.dtype)
+    return out

@@ -1,0 +1,145 @@
+"""A net for small images that learns in few steps: the shape of the CIFAR-10 speed records.
+
+A frozen convolution that whitens patches (its filters come from the training images), then three groups of two 3×3
+convolutions that begin as the identity. After Jordan (2024), arXiv 2404.00498, and Page (2018); without anything of
+CIFAR-10 in it: any size, channels, classes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from visto.errors import UsageError
+from visto.models.activations import activation as activation_named
+
+_PATCH = 2  # pixels a side
+_LARGEST = 48  # pixels a side: larger images are averaged down by a whole number first
+
+
+class Whitening(nn.Module):
+    """Patches of 2×2 pixels, decorrelated: each eigenvector of their covariance as a filter, and its negative.
+
+    Without ``fit`` the filters are the pixels of a patch and their negatives.
+    """
+
+    filters: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        parts = channels * _PATCH**2
+        self.channels = 2 * parts
+        one_each = torch.eye(parts).view(parts, channels, _PATCH, _PATCH)
+        self.register_buffer("filters", torch.cat([one_each, -one_each]))
+
+    def fit(self, images_nchw: Tensor) -> None:
+        """Take the filters from the patches of normalised images. Eigenvalues below 5e-4 count as 5e-4."""
+        with torch.no_grad():
+            patches = F.unfold(images_nchw.float().contiguous(), _PATCH)
+            flat = patches.permute(0, 2, 1).reshape(-1, patches.shape[1])
+            values, vectors = torch.linalg.eigh(flat.T @ flat / len(flat))
+            scaled = (vectors / (values + 5e-4).clamp_min(5e-4).sqrt()).T.reshape(-1, *self.filters.shape[1:])
+            self.filters.copy_(torch.cat([scaled, -scaled]))
+
+    def forward(self, images_nchw: Tensor) -> Tensor:
+        return F.conv2d(images_nchw, self.filters)
+
+
+class Norm(nn.Module):
+    """Batch norm with a bias and without a gain: the optimiser keeps the size of the filters before it."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, None, self.bias, self.training, self.momentum, eps=1e-5
+        )
+
+
+class Group(nn.Module):
+    """Two convolutions; the first widens and halves the sides. Filters begin as the identity as far as they can."""
+
+    def __init__(self, inputs: int, outputs: int, activation: str, *, halve: bool, momentum: float) -> None:
+        super().__init__()
+        self.widen = _convolution(inputs, outputs)
+        self.widen_norm = Norm(outputs, momentum)
+        self.deepen = _convolution(outputs, outputs)
+        self.deepen_norm = Norm(outputs, momentum)
+        self.activation = activation_named(activation)
+        self.halve = halve
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.widen(x)
+        if self.halve:  # before norm and activation, which then have a quarter of the work
+            x = F.max_pool2d(x, 2)
+        x = self.activation(self.widen_norm(x))
+        out: Tensor = self.activation(self.deepen_norm(self.deepen(x)))
+        return out
+
+
+class Speedrun(nn.Module):
+    def __init__(self, whitening: Whitening, groups: nn.Sequential, head: nn.Linear, stride: int) -> None:
+        super().__init__()
+        self.whitening = whitening
+        self.groups = groups
+        self.head = head
+        self.stride = stride
+
+    def fit_to(self, images_nchw: Tensor) -> None:
+        """Take the whitening filters from normalised training images."""
+        self.whitening.fit(self._brought_down(images_nchw))
+
+    def forward(self, images_nchw: Tensor) -> dict[str, Tensor]:
+        x = F.relu(self.whitening(self._brought_down(images_nchw)))
+        x = self.groups(x).amax((2, 3))
+        # divided by the width: with filters and activations of size 1 the first logits are small
+        return {"logits": self.head(x) / x.shape[1]}
+
+    def _brought_down(self, images_nchw: Tensor) -> Tensor:
+        return F.avg_pool2d(images_nchw, self.stride) if self.stride > 1 else images_nchw
+
+
+def speedrun(
+    *,
+    classes: int,
+    channels: int,
+    size: Sequence[int],
+    widths: Sequence[int] = (64, 256, 256),
+    activation: str = "gelu",
+    momentum: float = 0.15,
+) -> nn.Module:
+    """Whitened patches, a group of two 3×3 convolutions for each of ``widths``, the strongest place of each channel.
+
+    A side is no longer halved once it is down to 3 pixels. ``momentum`` is that of the norms' running figures, for
+    batches of 500. Raises UsageError for a width that is not positive.
+    """
+    if not widths or min(widths) < 1:
+        raise UsageError(f"widths {list(widths)}", expected="one or more positive numbers")
+    stride = -(-min(size) // _LARGEST)
+    whitening = Whitening(channels)
+    groups: list[nn.Module] = []
+    units, side = whitening.channels, min(size) // stride - _PATCH + 1
+    for width in widths:
+        halve = side > 3
+        groups.append(Group(units, width, activation, halve=halve, momentum=momentum))
+        units, side = width, side // 2 if halve else side
+    head = nn.Linear(units, classes, bias=False)
+    with torch.no_grad():
+        head.weight.div_(head.weight.std())
+    return Speedrun(whitening, nn.Sequential(*groups), head, stride)
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    with torch.no_grad():
+        nn.init.dirac_(layer.weight[: min(inputs, outputs)])
+    return layer

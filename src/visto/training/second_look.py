@@ -1,0 +1,64 @@
+"""A second look for the images that a finished model is least sure of, where it helps on validation images."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from visto.bundle import Bundle
+from visto.data.cache import Pixels
+from visto.learn import GradientLearner, Recipe, outputs
+from visto.models.second_look import margins
+from visto.preprocess import PREPROCESS
+from visto.spec import Spec
+from visto.types import Task, Voice
+
+_OURS = "second_look"
+_INNER = "model."
+
+
+def looked_again(
+    recipe: Recipe, weights: Mapping[str, Tensor], validation: Pixels, learner: GradientLearner, voice: Voice
+) -> tuple[Spec[nn.Module], dict[str, Tensor], dict[str, Tensor]]:
+    """The model, its weights, and what it gives for the validation images: with a second look where that is better.
+
+    The images that are looked at again are those whose best score leads by less than it does in ``second_look`` of the
+    validation images. Only where one class is the answer.
+    """
+    preprocess = recipe.preprocess.build(PREPROCESS)
+    found = outputs(recipe.model, preprocess, weights, validation)
+    if not recipe.second_look or learner.task.blend != "softmax":
+        return recipe.model, dict(weights), found
+    margin = float(margins(found["logits"].float()).quantile(recipe.second_look))
+    shared = {name: recipe.model.arguments[name] for name in ("classes", "channels", "size")}
+    inner = {"name": recipe.model.name, "arguments": dict(recipe.model.arguments)}
+    mirror = "flip" in recipe.augmentation
+    model: Spec[nn.Module] = Spec(name=_OURS, arguments={**shared, "model": inner, "margin": margin, "mirror": mirror})
+    wrapped = {_INNER + name: value for name, value in weights.items()}
+    again = outputs(model, preprocess, wrapped, validation)
+    before, after = (_loss(learner.task, each, validation) for each in (found, again))
+    words = f"a second look at {recipe.second_look:.0%} of the validation images: log-loss {after:.4f} for {before:.4f}"
+    if not after < before:
+        voice.say(f"{words}, left out")
+        return recipe.model, dict(weights), found
+    voice.say(words)
+    return model, wrapped, again
+
+
+def _loss(task: Task[Any, Any], found: Mapping[str, Tensor], validation: Pixels) -> float:
+    """The log-loss of what a model gives for the validation images, once it is calibrated on them."""
+    targets = [item.target for item in validation.items]
+    scores = task.calibrated(found, targets).head(found)["scores"]
+    truth = task.collate(targets).argmax(1)
+    return -float(scores.gather(1, truth[:, None]).clamp_min(1e-9).log().mean())
+
+
+def first_look(parent: Bundle) -> Bundle:
+    """The bundle with the model that gave the first look: what is fine-tuned."""
+    spec = parent.manifest.model
+    if spec.name != _OURS:
+        return parent
+    inner: Spec[nn.Module] = Spec.from_json(spec.arguments["model"])
+    weights = {name.removeprefix(_INNER): value for name, value in parent.weights.items()}
+    return replace(parent, manifest=replace(parent.manifest, model=inner), weights=weights)
