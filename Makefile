@@ -36,8 +36,8 @@ data: $(BIN)/visto ## Unpack the shared real data into .data, where it exists
 	@if [ -e $(SHARED_DATA)/unpack ]; then $(BIN)/python $(SHARED_DATA)/unpack .data; \
 	else echo "no shared data beside this checkout; tests that need it are skipped"; fi
 
-bench: .venv/dev ## Measure on the real data of .data (ONLY=row for one row)
-	$(BIN)/python bench/official.py $(ONLY)
+bench: .venv/dev ## Measure beside the peers on the data of .data (ONLY="row row")
+	$(BIN)/python -m bench $(ONLY) $(OPTIONS)
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
