@@ -19,11 +19,12 @@ from torch import Tensor
 
 from visto import files
 from visto.data import cache as cache_module
+from visto.data import dataset as dataset_module
 from visto.data.cache import Pixels, materialise
 from visto.data.dataset import Item, PixelRow, content_digest
 from visto.data.decode import Decoded, decode
 from visto.data.stored import cache_summary, clear_cache
-from visto.errors import ResourceError
+from visto.errors import DataError, ResourceError
 from visto.types import Size
 
 
@@ -379,12 +380,29 @@ def test_arrays_that_fit_are_not_copied(writable: bool, cache: Path) -> None:
 
 def test_arrays_are_fitted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "_BATCH", 3)
+    monkeypatch.setattr(dataset_module, "_DIGESTED_AT_ONCE", 3)
     small = np.repeat(np.arange(8, dtype=np.uint8), 36).reshape(8, 6, 6, 1)
     large = np.repeat(np.arange(100, 105, dtype=np.uint8), 49).reshape(5, 7, 7, 1)
     items = [*rows(small, [5, 1, 0, 7]), *rows(large, [4, 0]), *rows(small, [2])]
     pixels = materialise(items, Crop(), threads=1)
     assert values(pixels) == [5, 1, 0, 7, 104, 100, 2]
     assert pixels.sizes[:, 0].tolist() == [6, 6, 6, 6, 7, 7, 6] and pixels.storage.is_contiguous()
+    sources = [item.source for item in items if isinstance(item.source, PixelRow)]
+    assert pixels.digests.numpy().tobytes() == b"".join(content_digest(source.pixels) for source in sources)
+
+
+def test_an_array_that_cannot_be_treated_is_rejected_alone() -> None:
+    class NoBlack(Crop):
+        def __call__(self, images_nchw: Tensor) -> Tensor:
+            if not images_nchw.amax((1, 2, 3)).all():
+                raise DataError("all black")
+            return super().__call__(images_nchw)
+
+    grey = np.repeat(np.arange(5, dtype=np.uint8), 36).reshape(5, 6, 6, 1)
+    pixels = materialise(rows(grey, [3, 0, 4, 0, 1]), NoBlack(), threads=1)
+    assert values(pixels) == [3, 4, 1] and [item.id for item in pixels.items] == ["3", "4", "1"]
+    assert [entry.reason for entry in pixels.entries] == ["", "all black", "", "all black", ""]
+    assert pixels.digests.numpy().tobytes() == b"".join(content_digest(grey[k]) for k in (3, 4, 1))
 
 
 # --- visto cache

@@ -60,6 +60,20 @@ def test_ranking_in_blocks_of_classes_is_the_same(fill: Fill, monkeypatch: pytes
     assert _all(fill(scores, targets)) == pytest.approx(whole)
 
 
+def test_ranking_in_blocks_of_weightings_is_the_same(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    scores, targets = torch.rand(40, 5), (list(range(5)) * 8)
+    weights_nr = torch.randint(4, (40, 23)).double()
+
+    def at_once() -> list[list[float]]:
+        ranking = next(metric for metric in fill(scores, targets) if isinstance(metric, Ranking))
+        return [values.tolist() for values in ranking.compute_many(weights_nr).values()]
+
+    whole = at_once()
+    monkeypatch.setattr(visto.metrics.ladder, "_AT_ONCE", 200)
+    assert at_once() == whole
+
+
 def test_kappa_by_hand() -> None:
     """Of 10 images 7 agree; chance agrees on (6·5 + 4·5) of 100."""
     metric = Kappa(["a", "b"])

@@ -56,5 +56,9 @@ def check_seen(seen: Mapping[str, Tensor]) -> None:
 def seen_before(digests: Tensor, seen: Tensor) -> Tensor:
     """Which of N digests (N×16) are among the ``seen`` (M×16): N booleans."""
     kind = np.dtype([("high", np.uint64), ("low", np.uint64)])
-    asked, known = (np.ascontiguousarray(_words(d)).view(kind).reshape(-1) for d in (digests, seen))
-    return torch.from_numpy(np.isin(asked, known))
+    asked, known = _words(digests), _words(seen)
+    # halves that are alike are rare, and found three times as fast as wholes
+    found = np.isin(asked[:, 0], known[:, 0])
+    known = known[np.isin(known[:, 0], asked[:, 0])]
+    found[found] = np.isin(asked[found].view(kind), known.view(kind)).reshape(-1)
+    return torch.from_numpy(found)

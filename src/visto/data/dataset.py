@@ -42,7 +42,9 @@ def row_digests(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np
     """The ``content_digest`` of each of N rows of an array of images, N×16."""
     found = bytearray()
     for start in range(0, len(rows), _DIGESTED_AT_ONCE):
-        images = np.ascontiguousarray(array[rows[start : start + _DIGESTED_AT_ONCE]])
+        images = array[rows[start : start + _DIGESTED_AT_ONCE]]
+        # channel by channel: where each is a plane, as in CIFAR, a plain copy takes three times as long
+        images = np.stack([images[..., channel] for channel in range(images.shape[3])], axis=-1)
         for pixels in images.reshape(len(images), math.prod(images.shape[1:])):
             found += hashlib.blake2b(pixels.data, digest_size=DIGEST_BYTES).digest()
     return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)

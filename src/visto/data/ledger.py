@@ -43,7 +43,7 @@ def merge(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 def counts(entries: Sequence[Entry]) -> dict[str, int]:
     """How many were kept, repaired and rejected."""
-    found = Counter(entry.status for entry in entries)
+    found = Counter([entry.status for entry in entries])
     return {status: found[status] for status in ("kept", "repaired", "rejected")}
 
 

@@ -33,6 +33,7 @@ IMAGE_SUFFIXES = frozenset(
         ".pfm",
     ]
 )
+_NUMBER = re.compile("([0-9]+)")
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 
 
@@ -63,10 +64,12 @@ def natural(text: str) -> tuple[object, ...]:
     >>> sorted(["10", "9", "b", "A"], key=natural)
     ['9', '10', 'A', 'b']
     """
-    parts = re.split(r"([0-9]+)", text.casefold())
+    parts = _NUMBER.split(text.casefold())
     # Odd places hold the digits; (length, digits) compares as the number does, without making a huge one.
-    key = tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(parts))
-    return (key, text)
+    for place in range(1, len(parts), 2):
+        digits = parts[place].lstrip("0")
+        parts[place] = (len(digits), digits)
+    return (parts, text)
 
 
 def readable(name: str) -> str:
@@ -114,13 +117,17 @@ def _judge(
     """Put an image into ``walked``; else the reason why it is none, and for a folder what it holds."""
     if entry.name.startswith(".") or entry.name.casefold() in _SYSTEM_NAMES:
         return "system file", None
+    suffix = os.path.splitext(entry.name)[1].lower()
+    # the folder itself says that it is a file: nearly all are, and need not be asked one by one
+    if suffix in IMAGE_SUFFIXES and entry.is_file(follow_symlinks=False) and os.access(entry.path, os.R_OK):
+        walked.images.append(Found(id, Path(entry.path)))
+        return "", None
     try:
         mode = entry.stat().st_mode
         if stat.S_ISDIR(mode):
             return _enter(entry, id, seen)
     except OSError as error:
         return _words(error, is_link=entry.is_symlink()), None
-    suffix = os.path.splitext(entry.name)[1].lower()
     if not stat.S_ISREG(mode):
         return f"not a regular file ({_KINDS.get(stat.S_IFMT(mode), 'unknown')})", None
     if suffix not in IMAGE_SUFFIXES:

@@ -11,9 +11,9 @@ from visto.metrics.rows import bag_sums, class_sums
 
 # images × classes sorted into one ladder: 32 MB of indices
 _BLOCK = 4_000_000
-# rungs × weightings calculated with at once: arrays of 4 MB stay near the processor (10,000 images of 10 classes in
-# 1,000 weightings took twice as long in arrays of 40 MB)
-_AT_ONCE = 1 << 19
+# rungs × weightings calculated with at once: arrays of 10 MB, which are soon used again (with those of 40 MB 1,000
+# weightings of 10,000 images of 10 classes took twice as long, most of it waiting for the system to give the memory)
+_AT_ONCE = 1_250_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

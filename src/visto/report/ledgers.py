@@ -47,15 +47,19 @@ def ledger_of(entries: Sequence[Entry]) -> Ledger:
     for entry in entries:
         if entry.reason:
             found.setdefault((entry.status, entry.reason), []).append(entry.id)
+    known = counts(entries)
+    no_loss = sum(
+        len(ids)
+        for (status, reason), ids in found.items()
+        if status == "rejected" and any(words in reason for words in _NO_LOSS)
+    )
     weight = {"rejected": 0, "repaired": 1, "kept": 2}
     order = sorted(found.items(), key=lambda pair: (weight[pair[0][0]], -len(pair[1]), pair[0][1]))
     return Ledger(
-        counts=counts(entries),
-        lost=sum(
-            entry.status == "rejected" and not any(words in entry.reason for words in _NO_LOSS) for entry in entries
-        ),
-        doubles=sum(_DOUBLE in entry.reason for entry in entries),
-        quarrelling=sum(_OTHER_LABEL in entry.reason for entry in entries),
+        counts=known,
+        lost=known["rejected"] - no_loss,
+        doubles=sum(len(ids) for (_, reason), ids in found.items() if _DOUBLE in reason),
+        quarrelling=sum(len(ids) for (_, reason), ids in found.items() if _OTHER_LABEL in reason),
         reasons=[
             Reason(
                 status=status,

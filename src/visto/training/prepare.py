@@ -1,8 +1,9 @@
 """From a data set as listed to decoded pixels for training and validation, and what was found on the way."""
 
 import hashlib
+import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def mean_and_deviation(pixels: Pixels) -> tuple[list[float], list[float]]:
     channels = pixels.storage.shape[1]
     count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
     for part in torch.split(rows, 512):
-        values = pixels.storage[part].double() / 255
+        values = pixels.storage[part].double().div_(255)
         count += values.numel() // channels
         total += values.sum((0, 2, 3))
-        squares += values.square().sum((0, 2, 3))
+        squares += values.square_().sum((0, 2, 3))
     mean = total / count
     deviation = (squares / count - mean**2).clamp_min(0).sqrt().clamp_min(1 / 255)
     return [float(v) for v in mean], [float(v) for v in deviation]
@@ -139,22 +140,21 @@ def _check_some_differ(present: Sequence[int], images: int) -> None:
         )
 
 
-def changed_since(pixels: Pixels, seen: dict[Path, tuple[int, int]]) -> list[str]:
+def changed_since(pixels: Pixels, seen: Mapping[str, tuple[int, int]]) -> list[str]:
     """Ids of the files that are not as they were when ``stamps`` looked."""
-    now = stamps(pixels)
-    return [i.id for i in pixels.items if isinstance(i.source, Path) and now.get(i.source) != seen.get(i.source)]
+    return [id for id, stamp in stamps(pixels).items() if stamp != seen.get(id)]
 
 
-def stamps(pixels: Pixels) -> dict[Path, tuple[int, int]]:
-    """Size and time of change of every file, (0, 0) where it is gone."""
-    found: dict[Path, tuple[int, int]] = {}
+def stamps(pixels: Pixels) -> dict[str, tuple[int, int]]:
+    """Size and time of change of every file by the id of its image, (0, 0) where it is gone."""
+    found: dict[str, tuple[int, int]] = {}
     for item in pixels.items:
         if isinstance(item.source, Path):
             try:
-                stat = item.source.stat()
-                found[item.source] = (stat.st_size, stat.st_mtime_ns)
+                stat = os.stat(item.source)
+                found[item.id] = (stat.st_size, stat.st_mtime_ns)
             except OSError:
-                found[item.source] = (0, 0)
+                found[item.id] = (0, 0)
     return found
 
 
@@ -195,11 +195,16 @@ def _contents(pixels: Pixels) -> list[bytes]:
 
 
 def _lines(pixels: Pixels, classes: Sequence[str]) -> list[str]:
+    targets = {id(item.target): item.target for item in pixels.items}  # a few, shared by many images
+    labels = {key: _label(target, classes) for key, target in targets.items()}
     return [
-        f"{item.split}/{content.hex()}/{_named(item.target, classes) if item.target else ''}"
-        f"{'|' if isinstance(item.target, Labels) else ''}"
+        f"{item.split}/{content.hex()}/{labels[id(item.target)]}"
         for item, content in zip(pixels.items, _contents(pixels), strict=True)
     ]
+
+
+def _label(target: Target | None, classes: Sequence[str]) -> str:
+    return f"{_named(target, classes) if target else ''}{'|' if isinstance(target, Labels) else ''}"
 
 
 def _named(target: Target, classes: Sequence[str]) -> str:
