@@ -48,6 +48,36 @@ def test_no_weights_are_equal_weights() -> None:
 
 
 @pytest.mark.parametrize("blend", ["softmax", "sigmoid"])
+def test_each_member_is_softened_by_its_own_temperature(blend: str) -> None:
+    model, images = built(temperatures=[0.25, 2], blend=blend), torch.randn(5, 1, 8, 8)
+    scores = (lambda z: z.softmax(1)) if blend == "softmax" else torch.sigmoid
+    with torch.no_grad():
+        first, second = members_of(model, images)
+        mean = (scores(first / 0.25) + scores(second / 2)) / 2
+        assert torch.allclose(scores(model(images)["logits"]), mean, atol=1e-6)
+    assert not any("temperatures" in name for name in model.state_dict())
+
+
+@pytest.mark.parametrize("blend", ["softmax", "sigmoid"])
+def test_bundles_without_temperatures_answer_as_they_did(blend: str) -> None:
+    images = torch.randn(5, 1, 8, 8)
+    with torch.no_grad():
+        old = built(weights=[3, 1], blend=blend)
+        before = blended(log_scores(torch.stack(members_of(old, images)), blend), torch.tensor([0.75, 0.25]))
+        assert torch.equal(old(images)["logits"], before)
+
+
+def test_a_member_may_look_twice() -> None:
+    plain = {"name": "mlp", "arguments": {"hidden": [4]}}
+    members = [{"name": "second_look", "arguments": {"model": plain, "margin": 0.5, "mirror": True}}, plain]
+    model = built(members=members)
+    names = {".".join(name.split(".")[:3]) for name in model.state_dict()}
+    assert any(name.startswith("members.0.model") for name in names)
+    assert not any(name.startswith("members.1.model") for name in names)
+    assert tuple(model(torch.zeros(2, 1, 8, 8))["logits"].shape) == (2, 3)
+
+
+@pytest.mark.parametrize("blend", ["softmax", "sigmoid"])
 def test_one_member_alone_is_itself(blend: str) -> None:
     logits = 5 * torch.randn(1, 6, 4)
     found = blended(log_scores(logits, blend), torch.ones(1))
@@ -91,7 +121,15 @@ def test_the_classes_are_the_ensembles() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"weights": [1.0]}, {"weights": [1.0, 0.0]}, {"weights": [2.0, -1.0]}, {"members": []}, {"blend": "median"}],
+    [
+        {"weights": [1.0]},
+        {"weights": [1.0, 0.0]},
+        {"weights": [2.0, -1.0]},
+        {"temperatures": [1.0]},
+        {"temperatures": [1.0, 0.0]},
+        {"members": []},
+        {"blend": "median"},
+    ],
 )
 def test_what_makes_no_mean_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

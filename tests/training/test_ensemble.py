@@ -17,12 +17,14 @@ from PIL import Image
 
 import visto
 from visto.__main__ import run
+from visto.bundle import read_bundle
 from visto.data.cache import materialise
 from visto.errors import UsageError
 from visto.models.ensemble import blended, log_scores
 from visto.recipes import Request
 from visto.training import RunFolder
-from visto.training.ensemble import select, verdict
+from visto.training.ensemble import made_together, select, verdict
+from visto.training.second_look import first_look
 from visto.types import Figure
 
 TINY = ["--model", "mlp", "--set", "hidden=[32]", "--epochs", "10", "--threads", "1"]
@@ -56,6 +58,7 @@ def test_members_are_the_models_that_their_seeds_make(trained: Path, tmp_path: P
     assert sum(said["weights"]) == pytest.approx(1)
     kept = [(seed, weight) for seed, weight in zip(SEEDS, said["weights"], strict=True) if weight]
     assert model.bundle.manifest.model.arguments["weights"] == [weight for _, weight in kept]
+    temperatures = model.bundle.manifest.model.arguments["temperatures"]
     images = visto.read("digits").test
     pixels = materialise(images.items, model.recogniser.fit, threads=1).storage[:50]
     scores = torch.zeros(50, 10)
@@ -71,10 +74,11 @@ def test_members_are_the_models_that_their_seeds_make(trained: Path, tmp_path: P
         )
         for name, value in alone.bundle.weights.items():
             assert torch.equal(model.bundle.weights[f"members.{place}.{name}"], value)
+        assert alone.bundle.manifest.head["temperature"] == temperatures[place]
         member = alone.recogniser
         raw = torch.nn.Sequential(*list(member._graph)[:-1])
         with torch.no_grad():
-            scores += weight * raw(pixels)["logits"].softmax(1)
+            scores += weight * (raw(pixels)["logits"] / temperatures[place]).softmax(1)
     with torch.no_grad():
         together = torch.nn.Sequential(*list(model.recogniser._graph)[:-1])(pixels)["logits"]
     assert torch.allclose(together.softmax(1), scores, atol=1e-5)
@@ -192,9 +196,75 @@ def test_fine_tuned_members_and_a_fine_tuned_ensemble(trained: Path, tmp_path: P
     assert {member["name"] for member in tuned.bundle.manifest.model.arguments["members"]} == {"mlp"}
 
 
+SPEEDRUN = {"model": "speedrun", "arguments": {"widths": [8, 16]}, "epochs": 4, "ensemble": 2, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ensemble of two equal weights; the first member has kept its second look, the other has not."""
+    out, losses = tmp_path_factory.mktemp("looked") / "e.visto", iter([1.0, 0.5, 0.5, 1.0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("visto.training.second_look._loss", lambda *_: next(losses))
+        patch.setattr("visto.training.ensemble._FEWEST_IMAGES", 10**9)
+        visto.train("digits", out, **SPEEDRUN)  # type: ignore[arg-type]
+    return out
+
+
+def test_members_keep_their_second_look(looked: Path) -> None:
+    model = visto.load(looked)
+    arguments = model.bundle.manifest.model.arguments
+    assert [member["name"] for member in arguments["members"]] == ["second_look", "speedrun"]
+    assert arguments["members"][0]["arguments"]["margin"] > 0
+    assert arguments["weights"] == [0.5, 0.5]
+    assert visto.evaluate(model, "digits").figures["accuracy"].value > 0.9
+    assert not (looked.with_suffix(".run") / "members").exists()
+
+
+def test_fine_tuned_is_what_looked_first(looked: Path, tmp_path: Path) -> None:
+    whole = read_bundle(looked)
+    inner = first_look(whole)
+    assert [member["name"] for member in inner.manifest.model.arguments["members"]] == ["speedrun", "speedrun"]
+    assert not any(name.startswith("members.0.model.") for name in inner.weights)
+    assert len(inner.weights) == len(whole.weights)
+    assert first_look(inner) is inner
+    tuned = visto.train("digits", tmp_path / "a.visto", start_from=looked, epochs=0.1, threads=1)
+    assert visto.evaluate(tuned, "digits").figures["accuracy"].value > 0.9
+    assert tuned.bundle.manifest.model.name == "ensemble"
+    again = visto.train("digits", tmp_path / "b.visto", start_from=looked, epochs=0.1, ensemble=2, threads=1)
+    assert visto.evaluate(again, "digits").figures["accuracy"].value > 0.9
+
+
+def test_what_cannot_be_loaded_is_not_written_and_takes_no_member_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "e.visto"
+    with monkeypatch.context() as patch:
+        patch.setattr("visto.training.ensemble._spec", lambda members, *_: members[0].manifest.model)
+        assert run(command(out, "--ensemble", "2")) != 0
+    assert not out.exists()
+    assert len(list((tmp_path / "e.run" / "members").glob("*.visto"))) == 2
+    assert run(command(out, "--resume")) == 0
+    visto.load(out)
+
+
+def test_smoothed_labels_do_not_take_the_surest_for_the_best(tmp_path: Path) -> None:
+    manifest = visto.train("digits", tmp_path / "e.visto", **SPEEDRUN).bundle.manifest  # type: ignore[arg-type]
+    said = manifest.recipe["ensemble"]
+    best = min(figures["log_loss"] for figures in said["figures"])
+    assert manifest.metrics["log_loss"].value < best + 0.002
+    assert max(manifest.model.arguments["temperatures"]) < 0.7
+
+
+def test_what_the_members_took_is_told_together() -> None:
+    first = {"seed": 3, "seconds": 10.0, "waiting": 0.1, "peak_memory": 500}
+    second = {"seed": 4, "seconds": 30.0, "waiting": 0.2, "peak_memory": 400}
+    assert made_together([first, second]) == {"seed": 3, "seconds": 40.0, "waiting": 0.175, "peak_memory": 500}
+    assert made_together([first, {"seconds": 5.04}]) == {"seed": 3, "seconds": 15.0}
+
+
 def test_several_labels_an_image(tmp_path: Path) -> None:
     chooser, rows = np.random.default_rng(0), ["path,label"]
-    for k in range(120):
+    for k in range(160):
         pixels, has = chooser.integers(0, 60, (8, 8), dtype=np.uint8), chooser.random(2) < 0.5
         pixels[:4] += np.uint8(120) * has[0]
         pixels[4:] += np.uint8(120) * has[1]
@@ -213,6 +283,7 @@ def test_several_labels_an_image(tmp_path: Path) -> None:
     )
     spec = model.bundle.manifest.model
     assert (spec.arguments["blend"], spec.arguments["weights"]) == ("sigmoid", [0.5, 0.5])  # too few to weigh them
+    assert all(t != 1 for t in spec.arguments["temperatures"])
     assert visto.evaluate(model, tmp_path / "labels.csv").figures["micro_f1"].value > 0.9
 
 
@@ -234,6 +305,17 @@ def test_on_the_very_images_none_is_better(seed: int, members: int, classes: int
     kept = [k for k, count in enumerate(counts) if count]
     shares = torch.tensor([counts[k] for k in kept]) / sum(counts)
     assert loss(blended(scores[:, kept], shares)) <= min(loss(one) for one in logits) + 1e-5
+
+
+def test_an_unsure_member_is_weighed_as_it_is_calibrated() -> None:
+    random = torch.Generator().manual_seed(0)
+    truth = torch.randint(3, (300,), generator=random)
+    good, worse = (k * F.one_hot(truth, 3) + torch.randn(300, 3, generator=random) for k in (4.0, 2.4))
+    smoothed = torch.stack([0.1 * good, worse])
+    counts = select(
+        log_scores(smoothed, "softmax", torch.tensor([0.1, 1.0])), lambda found: float(F.cross_entropy(found, truth))
+    )
+    assert counts[0] > counts[1]
 
 
 def test_a_useless_member_is_left_out() -> None:

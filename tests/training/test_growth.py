@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,14 @@ from PIL import Image
 
 import visto
 from visto.__main__ import run
+from visto.bundle import Bundle
 from visto.data.dataset import Item
-from visto.training.growth import PARTS, Point, curve, nested, parts_of
+from visto.evaluation import Evaluation
+from visto.learn import Recipe
+from visto.spec import Spec
+from visto.training import RunFolder
+from visto.training.ensemble import carry_out_asked
+from visto.training.growth import PARTS, Point, curve, epochs_by_the_clock, nested, parts_of
 from visto.training.power_law import forecast
 from visto.types import Figure, Label, Labels
 
@@ -276,3 +283,69 @@ def test_an_ensemble_grows_too(tmp_path: Path) -> None:
     assert model.bundle.manifest.model.name == "ensemble"
     assert model.learning_curve is not None
     assert len(model.learning_curve["points"]) == 4
+
+
+def test_parts_too_go_on_from_what_looked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = {"model": "speedrun", "arguments": {"widths": [8, 16]}, "epochs": 4, "threads": 1}
+    losses = iter([1.0, 0.5])
+    with monkeypatch.context() as patch:
+        patch.setattr("visto.training.second_look._loss", lambda *_: next(losses))
+        parent = visto.train("digits", tmp_path / "a.visto", **shared)  # type: ignore[arg-type]
+    assert parent.bundle.manifest.model.name == "second_look"
+    recipes: list[Recipe] = []
+    monkeypatch.setattr("visto.training.growth.carry_out_asked", noting(recipes))
+    tuned = visto.train(
+        "digits", tmp_path / "b.visto", start_from=parent, epochs=0.1, lr=1e-4, learning_curve=True, threads=1
+    )
+    assert tuned.learning_curve is not None
+    assert min(point["value"] for point in tuned.learning_curve["points"]) > 0.85
+    assert {recipe.model.name for recipe in recipes} == {"speedrun"}
+    whole = tuned.bundle.manifest.recipe
+    assert {(recipe.optimiser, recipe.schedule) for recipe in recipes} == {(whole["optimiser"], whole["schedule"])}
+
+
+def noting(recipes: list[Recipe], **changes: Any) -> Any:
+    """``carry_out_asked`` that keeps the recipes of the parts, and carries them out with ``changes``."""
+
+    def carried_out(folder: RunFolder, recipe: Recipe, *rest: Any) -> tuple[Bundle, Evaluation]:
+        recipes.append(recipe)
+        return carry_out_asked(folder, replace(recipe, **changes), *rest)
+
+    return carried_out
+
+
+@pytest.mark.timeout(120)
+def test_parts_pass_as_often_over_their_images_as_a_budget_allowed_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes: list[Recipe] = []
+    monkeypatch.setattr("visto.training.growth.carry_out_asked", noting(recipes, epochs=1))
+    model = visto.train(
+        "digits",
+        tmp_path / "g.visto",
+        model="mlp",
+        arguments={"hidden": [16]},
+        budget=4.0,
+        learning_curve=True,
+        threads=1,
+    )
+    made, images = model.bundle.manifest.recipe, model.bundle.manifest.data["train"]
+    assert model.learning_curve is not None
+    assert len(recipes) == 3
+    for recipe in recipes:
+        assert recipe.budget == 0
+        assert round(recipe.epochs * (images // made["batch_size"])) == made["decisions"]["total_steps"]
+
+
+@pytest.mark.parametrize(
+    ("decisions", "epochs"),
+    [
+        ({}, 0),  # no budget, or only the classifier was to be learnt
+        ({"total_steps": -22}, 0),  # no time for more than the classifier
+        ({"total_steps": 45}, 4.5),
+        ({"total_steps": 10**9}, 100_000),  # as many as a recipe takes
+    ],
+)
+def test_only_where_the_clock_has_decided_its_epochs_are_taken(decisions: dict[str, int], epochs: float) -> None:
+    recipe = Recipe(model=Spec(name="mlp"), preprocess=Spec(name="standard"), batch_size=20, repeats=2)
+    assert epochs_by_the_clock(recipe, decisions, 100) == epochs

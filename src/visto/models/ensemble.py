@@ -1,7 +1,7 @@
 """Several models as one: the weighted mean of what they hold likely (Lakshminarayanan et al. 2017).
 
-The mean is one of scores, not of logits, but is given as logits, so that an ensemble is a model like any other: it is
-calibrated, judged and stored as such.
+The mean is one of scores, each member's softened by a temperature of its own, not of logits, but is given as logits, so
+that an ensemble is a model like any other: it is calibrated, judged and stored as such.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,24 @@ _TWO = ({"name": "cnn", "arguments": {"depth": 1, "width": 4}}, {"name": "cnn", 
 
 
 class Ensemble(nn.Module):
-    """``weights`` (one for each member, positive) are brought to a sum of 1."""
+    """``weights`` (one for each member, positive) are brought to a sum of 1; ``temperatures`` divide its logits."""
 
     shares: Tensor
+    temperatures: Tensor
 
-    def __init__(self, members: Sequence[nn.Module], weights: Sequence[float], blend: str) -> None:
+    def __init__(
+        self, members: Sequence[nn.Module], weights: Sequence[float], temperatures: Sequence[float], blend: str
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.blend = blend
-        # an argument of the builder, so no part of the weights that are stored
+        # arguments of the builder, so no part of the weights that are stored
         self.register_buffer("shares", torch.tensor(weights) / sum(weights), persistent=False)
+        self.register_buffer("temperatures", torch.tensor(temperatures), persistent=False)
 
     def forward(self, images_nchw: Tensor) -> dict[str, Tensor]:
         logits_mnk = torch.stack([member(images_nchw)["logits"].float() for member in self.members])
-        return {"logits": blended(log_scores(logits_mnk, self.blend), self.shares)}
+        return {"logits": blended(log_scores(logits_mnk, self.blend, self.temperatures), self.shares)}
 
 
 def ensemble(
@@ -43,26 +47,35 @@ def ensemble(
     size: Sequence[int],
     members: Sequence[Mapping[str, Any]] = _TWO,
     weights: Sequence[float] = (),
+    temperatures: Sequence[float] = (),
     blend: str = "softmax",
 ) -> nn.Module:
     """Models side by side, made by visto train --ensemble; their scores are averaged, weighted.
 
     ``members`` have a ``name`` and ``arguments`` each, as a bundle stores a model; classes, channels and size are the
-    ensemble's. No ``weights``: equal ones. ``blend`` says what a member's scores are: ``softmax`` of its logits, or
-    ``sigmoid``, each class for itself. Raises UsageError for weights that do not suit.
+    ensemble's. No ``weights``: equal ones. ``temperatures`` are those that the members were calibrated with; none: 1
+    each. ``blend`` says what a member's scores are: ``softmax`` of its logits, or ``sigmoid``, each class for itself.
+    Raises UsageError for weights or temperatures that do not suit.
     """
     if blend not in BLENDS:
         raise UsageError(f"no blend {blend!r}", expected=f"one of {', '.join(BLENDS)}")
-    shares = list(weights) or [1.0] * len(members)
-    if not members or len(shares) != len(members) or not all(share > 0 for share in shares):
-        raise UsageError(f"weights {shares} for {len(members)} members", expected="a positive one for each")
+    shares = [float(w) for w in weights] or [1.0] * len(members)
+    softened = [float(t) for t in temperatures] or [1.0] * len(members)
+    for what, values in (("weights", shares), ("temperatures", softened)):
+        if not members or len(values) != len(members) or not all(value > 0 for value in values):
+            raise UsageError(f"{what} {values} for {len(members)} members", expected="a positive one for each")
     shared = {"classes": classes, "channels": channels, "size": list(size)}
     specs: list[Spec[nn.Module]] = [Spec.from_json(member).with_arguments(**shared) for member in members]
-    return Ensemble([spec.build(visto.models.MODELS) for spec in specs], shares, blend)
+    return Ensemble([spec.build(visto.models.MODELS) for spec in specs], shares, softened, blend)
 
 
-def log_scores(logits_mnk: Tensor, blend: str) -> Tensor:
-    """The logs of the scores of M members, P×M×N×K: of each class (P = 1), or of yes and of no to each (P = 2)."""
+def log_scores(logits_mnk: Tensor, blend: str, temperatures_m: Tensor | None = None) -> Tensor:
+    """The logs of the scores of M members, P×M×N×K: of each class (P = 1), or of yes and of no to each (P = 2).
+
+    ``temperatures_m`` soften them, each member's logits divided by its own; None: as they are.
+    """
+    if temperatures_m is not None:
+        logits_mnk = logits_mnk / temperatures_m[:, None, None]
     if blend == "sigmoid":
         return torch.stack([F.logsigmoid(logits_mnk), F.logsigmoid(-logits_mnk)])
     return logits_mnk.log_softmax(-1)[None]

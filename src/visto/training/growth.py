@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor
 from visto.bundle import Bundle, read_bundle
 from visto.data.cache import take
 from visto.data.dataset import Dataset, Item
+from visto.data.loader import Order
 from visto.errors import UsageError
 from visto.evaluation.judge import filled
 from visto.files import write_json
@@ -32,6 +33,7 @@ from visto.training.power_law import forecast
 from visto.training.prepare import mean_and_deviation
 from visto.training.run import Trained, plan_of, resumed, settled
 from visto.training.run import train as train_once
+from visto.training.second_look import first_look
 from visto.types import Figure, Metric, Voice
 
 PARTS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
@@ -39,6 +41,7 @@ _FEWEST_OF_EACH = 2  # images a class, on average, that a part must have
 _APART = 0.75  # a part must not be larger than this share of the next
 _FEWEST_POINTS = 3
 _FEWEST_WRONG = 5  # validation images, or their like in another figure: less is luck
+_MOST_EPOCHS = 100_000  # that a recipe takes
 _HELPS, _HARDLY = 0.05, 0.10  # of the errors that twice the images would save: surely more, surely less
 
 
@@ -59,6 +62,7 @@ def train(
     The curve is drawn once the bundle stands; it may also be asked for later, with ``resume``.
     """
     folder = RunFolder(out)
+    parent = first_look(parent) if parent else None
     if request.learning_curve:
         _check_enough(dataset)
     trained = train_once(
@@ -102,18 +106,18 @@ def _draw(folder: RunFolder, recipe: Recipe, work: Work, whole: Bundle, voice: V
     bundles = []
     for rows in parts:
         voice.say(f"learning curve: {len(rows):,} of {len(items):,} images")
-        bundles.append(_part(folder, recipe, work, rows, voice))
+        bundles.append(_part(folder, recipe, whole, work, rows, voice))
     points = [_judged(bundle, work) for bundle in (*bundles, whole)]
     write_json(folder.learning_curve, curve(points, [*sizes, len(items)]))
     folder.remove_folders(folder.curve)
 
 
-def _part(folder: RunFolder, full: Recipe, work: Work, rows: Tensor, voice: Voice) -> Bundle:
+def _part(folder: RunFolder, full: Recipe, whole: Bundle, work: Work, rows: Tensor, voice: Voice) -> Bundle:
     """The bundle of an ordinary run on some of the training images, found, gone on with, or started."""
     inner = folder.inside(folder.curve, f"{len(rows)}-images")
     if inner.bundle.exists():
         return read_bundle(inner.bundle)
-    train, share = take(work.prepared.train, rows), len(rows) / len(work.prepared.train)
+    train, images = take(work.prepared.train, rows), len(work.prepared.train)
     work = replace(work, prepared=replace(work.prepared, train=train))
     began = time.perf_counter()
     with inner.held():
@@ -128,9 +132,24 @@ def _part(folder: RunFolder, full: Recipe, work: Work, rows: Tensor, voice: Voic
             recipe = settled(plan, work.dataset, request, work.parent, len(train), *mean_and_deviation(train))
             fit = {name: recipe.preprocess.arguments[name] for name in ("mean", "std")}
             preprocess = full.preprocess.with_arguments(**fit)
-            recipe = replace(recipe, budget=full.budget * share, model=full.model, preprocess=preprocess)
+            recipe = replace(recipe, model=full.model, preprocess=preprocess)
+            if epochs := epochs_by_the_clock(full, whole.manifest.recipe["decisions"], images):
+                recipe = replace(recipe, budget=0.0, epochs=epochs)
+            else:
+                recipe = replace(recipe, budget=full.budget * len(train) / images)
             inner.begin({**settings, "recipe": recipe.to_json()})
         return carry_out_asked(inner, recipe, work, lambda: time.perf_counter() - began, voice)[0]
+
+
+def epochs_by_the_clock(full: Recipe, decisions: Mapping[str, Any], images: int) -> float:
+    """How often a run passed over its ``images``, where a budget decided that: as often as a part of them shall.
+
+    With its share of the budget a part would have no time for a step, since judging and writing take as long as for
+    the whole. 0 where no budget decided, or left no time for a step: only the classifier was learnt.
+    """
+    steps: int = max(0, decisions.get("total_steps", 0))
+    order = Order(images, max(1, full.batch_size // full.repeats))
+    return min(_MOST_EPOCHS, steps / order.steps_per_epoch)
 
 
 def parts_of(items: Sequence[Item], *, seed: int, classes: int) -> list[Tensor]:

@@ -55,10 +55,26 @@ def _loss(task: Task[Any, Any], found: Mapping[str, Tensor], validation: Pixels)
 
 
 def first_look(parent: Bundle) -> Bundle:
-    """The bundle with the model that gave the first look: what is fine-tuned."""
-    spec = parent.manifest.model
-    if spec.name != _OURS:
+    """The bundle with the model that gave the first look, in an ensemble those of its members: what is fine-tuned."""
+    spec, weights = _first(parent.manifest.model, parent.weights)
+    if spec == parent.manifest.model:
         return parent
-    inner: Spec[nn.Module] = Spec.from_json(spec.arguments["model"])
-    weights = {name.removeprefix(_INNER): value for name, value in parent.weights.items()}
-    return replace(parent, manifest=replace(parent.manifest, model=inner), weights=weights)
+    return replace(parent, manifest=replace(parent.manifest, model=spec), weights=weights)
+
+
+def _first(spec: Spec[nn.Module], weights: Mapping[str, Tensor]) -> tuple[Spec[nn.Module], Mapping[str, Tensor]]:
+    """A model and its weights without any second look."""
+    if spec.name == _OURS:
+        return _first(Spec.from_json(spec.arguments["model"]), _inside(weights, _INNER))
+    if spec.name != "ensemble":
+        return spec, weights
+    places = [f"members.{k}." for k in range(len(spec.arguments["members"]))]
+    members: list[Spec[nn.Module]] = [Spec.from_json(member) for member in spec.arguments["members"]]
+    found = [_first(member, _inside(weights, place)) for member, place in zip(members, places, strict=True)]
+    joined = {place + name: v for place, (_, own) in zip(places, found, strict=True) for name, v in own.items()}
+    return spec.with_arguments(members=[member.to_json() for member, _ in found]), joined
+
+
+def _inside(weights: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    """Those whose names begin with ``place``, by what follows."""
+    return {name.removeprefix(place): value for name, value in weights.items() if name.startswith(place)}
