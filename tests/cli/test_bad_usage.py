@@ -236,3 +236,12 @@ def test_progress_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"\x1b[{colour}m" not in shown
         assert f"\x1b[{colour};" not in shown
     assert "\x1b[38" not in shown
+
+
+def test_what_does_not_go_with_pretrained_weights_or_tiny_images(visto: Visto, photos: Path, tmp_path: Path) -> None:
+    for options, words in (
+        (["--model", "efficientnet_lite0", "--optimiser", "muon"], "muon with pretrained weights"),
+        (["--model", "second_look"], "no model by itself"),
+    ):
+        ended = visto("train", str(photos), "-o", str(tmp_path / "x.visto"), *options)
+        assert (ended.code, words in ended.err) == (2, True)

@@ -36,7 +36,8 @@ def command(
     label_smoothing: Annotated[float | None, typer.Option(help="Share of the label spread over all classes.")] = None,
     mixup: Annotated[float | None, typer.Option(help="Blend pairs of images: alpha of the Beta; 0: off.")] = None,
     augment: Annotated[
-        str | None, typer.Option(help="none, or some of flip,crop,affine,zoom,colour,erase. Default: by the data.")
+        str | None,
+        typer.Option(help="none, or some of flip,crop,shift,affine,zoom,colour,erase. Default: by data."),
     ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one; 0: never.")

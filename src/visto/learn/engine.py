@@ -55,6 +55,9 @@ class Engine:
 
     def module(self, module: nn.Module) -> nn.Module:
         """The module on the device, its filters laid out as chosen; the same object."""
+        if self.device == "cuda":  # the same sums each time, and fp32 that is fp32
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return module.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload, no-any-return]
 
     def images(self, images: Tensor) -> Tensor:
@@ -108,16 +111,17 @@ def _fastest(precisions: list[str], device: str, model: nn.Module, images: Tenso
     for step in steps:  # once to warm up
         step()
     # in turns, the best of each: another process on the cores then spoils no candidate alone
-    rounds = [[step() for step in steps] for _ in range(_ROUNDS)]
-    seconds = [min(times) for times in zip(*rounds, strict=True)]
+    seconds = [step() for step in steps]
+    for _ in range(_ROUNDS - 1):
+        hopeful = [k for k, s in enumerate(seconds) if k == 0 or s < seconds[0]]
+        seconds = [min(s, steps[k]()) if k in hopeful else s for k, s in enumerate(seconds)]
     best = min(range(len(candidates)), key=seconds.__getitem__)
     measured = {f"{c.precision} {c.layout}": round(s, 5) for c, s in zip(candidates, seconds, strict=True)}
     if seconds[0] < _NOTHING or seconds[best] > _CLEARLY * seconds[0]:
         return replace(candidates[0], reason=reason, seconds=measured)
-    words = (
-        f"{candidates[best].layout}: {seconds[0] / seconds[best]:.1f} times as fast here as {candidates[0].precision}"
-    )
-    return replace(candidates[best], reason=words, seconds=measured)
+    first, chosen = candidates[0], candidates[best]
+    factor = f"{seconds[0] / seconds[best]:.1f} times as fast here as {first.precision} in {first.layout} layout"
+    return replace(chosen, reason=f"{reason}; {chosen.layout} layout: {factor}", seconds=measured)
 
 
 def _trial(engine: Engine, model: nn.Module, images: Tensor) -> Any:
@@ -163,8 +167,8 @@ def disagreement(model: nn.Module, images_nchw: Tensor, device: str = "cpu") -> 
     return max(gaps)
 
 
-def processor() -> str:
-    """What a run's pixels and arithmetic depend on beside its thread count: libraries, and what the processor can."""
+def processor(device: str = "cpu") -> str:
+    """What a run's pixels and arithmetic depend on beside its thread count: libraries, and what the hardware can."""
     fast = [
         name
         for name, has in (
@@ -174,4 +178,5 @@ def processor() -> str:
         if has
     ]
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "pillow", "simplejpeg"))
-    return ", ".join((libraries, torch.backends.cpu.get_cpu_capability(), *fast))
+    card = [torch.cuda.get_device_name(), f"CUDA {torch.version.cuda}"] if device == "cuda" else []
+    return ", ".join((libraries, torch.backends.cpu.get_cpu_capability(), *fast, *card))

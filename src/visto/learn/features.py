@@ -160,7 +160,7 @@ class FeatureFeed:
             yield features.float()
 
     def trial(self) -> tuple[nn.Module, Tensor]:
-        images = self.normalise(gather(self.train, torch.arange(min(8, len(self.train.items)))))
+        images = self.normalise(gather(self.train, torch.arange(min(2, len(self.train.items)))))
         model = deepcopy(self.backbone)
         return Upper(model.part(0), model.dropout, model.classifier), images
 

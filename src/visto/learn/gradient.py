@@ -25,7 +25,6 @@ from visto.learn.schedule import SCHEDULES
 from visto.learn.state import State, load_state, read_decisions
 from visto.types import Batch, Silent, Task, Voice
 
-_FP32 = 3  # times as long as a look in bf16
 _VIEWS = 5  # of an image that is looked at again
 _WRITING = 1.5  # seconds for bundle and report
 _CAREFUL = 0.95  # of the time that is left: other work may slow the machine down
@@ -82,20 +81,31 @@ class GradientLearner:
         step = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
         began = time.perf_counter()
         self._look(trial)
-        look = time.perf_counter() - began
-        cost = step + look / self.feed.order.steps_per_epoch
-        # at the end the validation images are looked at in fp32, some again, and the report is written
-        end = look * _FP32 * (1 + _VIEWS * recipe.second_look) + _WRITING
+        cost = step + (time.perf_counter() - began) / self.feed.order.steps_per_epoch
+        end = self._seconds_to_judge() + _WRITING
         state.total_steps = int(_CAREFUL * (recipe.budget - clock() - end) / cost)
         state.decisions |= {"seconds_per_step": round(cost, 5), "total_steps": state.total_steps}
         if state.total_steps >= 1:
             return
         if not beginning.decisions:
             raise ResourceError(
-                f"the budget of {recipe.budget:g} s is spent before the first step, {clock():.0f} s on reading",
+                f"the budget of {recipe.budget:g} s is spent before the first step: {clock():.1f} s on reading, and "
+                f"{end:.1f} s are kept back for judging and writing",
                 hint="give it more time; what was read is in the cache",
             )
         state.ended, state.total_steps = "the budget is spent: only the classifier is learnt", 0
+
+    def _seconds_to_judge(self) -> float:
+        """How long the whole model will take for the validation images at the end, in fp32 on the processor."""
+        module, images = self.feed.trial()
+        module.eval()
+        with torch.inference_mode():
+            module(images)
+            began = time.perf_counter()
+            module(images)
+        each = (time.perf_counter() - began) / len(images)
+        again = 1 + _VIEWS * self.recipe.second_look if self.recipe.second_look else 0
+        return each * len(self.feed.validation_targets) * (1 + again)
 
     def resume(self, path: Path, voice: Voice) -> State:
         """The state that was saved at ``path``, with this learner as it was then. Raises ModelError."""

@@ -18,6 +18,15 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
     if recipe.precision not in PRECISIONS:
         raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
     fit = recipe.preprocess.build(PREPROCESS).fit
+    if recipe.second_look and recipe.task != "classification":
+        raise UsageError("a second look where an image has several labels", hint="leave --second-look out")
+    if recipe.second_look and min(fit.shape[1:]) < 2:
+        raise UsageError("a second look at images of a pixel's side", hint="--second-look 0 goes without")
+    if recipe.optimiser == "muon" and recipe.learner == "transfer":
+        raise UsageError(
+            "muon with pretrained weights: it would begin by changing the size of their filters",
+            hint="leave --optimiser out, or train with --scratch",
+        )
     try:
         # as many images as tell a batch of one (which batch normalisation refuses) from a larger one
         images = torch.zeros(min(recipe.batch_size, 2), *fit.shape)

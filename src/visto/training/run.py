@@ -15,7 +15,8 @@ from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError, UsageError
 from visto.evaluation import Evaluation
 from visto.learn import Recipe
-from visto.learn.engine import processor
+from visto.learn.engine import check_device, processor
+from visto.learn.state import STATE_VERSION
 from visto.memory import keep_freed_memory
 from visto.models import MODELS
 from visto.models.weights import WEIGHTS
@@ -151,7 +152,8 @@ def _started(
             "fingerprint": prepared.fingerprint,
             "order": prepared.order,
             "threads": threads,
-            "processor": processor(),
+            "processor": processor(recipe.device),
+            "state": STATE_VERSION,
         }
     )
     return recipe, prepared
@@ -197,8 +199,15 @@ def resumed(
     """The recipe of a run that was stopped, after checking that all it depends on is as it was."""
     settings = folder.read_settings()
     check_same(settings["request"], request)
+    if folder.state.exists() and settings.get("state", 1) != STATE_VERSION:
+        raise ResourceError(
+            f"the run in {folder.path} was started by another version of Visto, which kept its state otherwise",
+            hint=f"go on with that version, or remove {folder.path} and start anew",
+        )
     recipe = Recipe.from_json(settings["recipe"])
-    for what, was, now in (("threads", settings["threads"], threads), ("with", settings["processor"], processor())):
+    check_device(recipe.device)
+    here = processor(recipe.device)
+    for what, was, now in (("threads", settings["threads"], threads), ("with", settings["processor"], here)):
         if was != now and not inexact:
             raise ResourceError(
                 f"the run was started {what} {was}, this one is {what} {now}: its result would not be the same",
@@ -245,7 +254,7 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None) -> Plan:
         raise UsageError("an ensemble is no model to begin with", hint="--ensemble 5 makes one of five models")
     if request.model == "second_look":
         raise UsageError("a second look is no model by itself", hint="--second-look 0.25 gives one to any model")
-    name, why = default_model(facts, images=len(dataset), scratch=bool(request.scratch))
+    name, why = default_model(facts, images=len(dataset), task=dataset.task, scratch=bool(request.scratch))
     if request.model:
         name, why = request.model, "as asked"
     pretrained = name in WEIGHTS and not request.scratch
