@@ -30,14 +30,17 @@ def default_size(facts: Facts) -> tuple[Size, str]:
     return Size(height=side, width=side), "a size that a CPU trains in minutes"
 
 
-def default_model(facts: Facts, *, images: int, task: str = "classification", scratch: bool = False) -> tuple[str, str]:
-    """The model's name for so many images, and why; with ``scratch`` one that needs no pretrained weights."""
+def default_model(facts: Facts, *, images: int, one_class: bool = True, scratch: bool = False) -> tuple[str, str]:
+    """The model's name for so many images, and why; with ``scratch`` one that needs no pretrained weights.
+
+    ``one_class``: each image has one of the classes, not several labels.
+    """
     if not scratch and are_photos(facts) and find(_BACKBONE) is not None:
         return (
             _BACKBONE,
             f"the images are photos: what it learnt on {WEIGHTS[_BACKBONE].learnt_on} saves most of the work",
         )
-    if not are_photos(facts) and images >= _MANY and task == "classification":
+    if not are_photos(facts) and images >= _MANY and one_class:
         return "speedrun", f"small images, {_MANY:,} or more of them"
     if facts.channels == 1:
         return "cnn", "the images are grey"

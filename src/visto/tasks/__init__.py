@@ -8,3 +8,12 @@ from visto.tasks.multilabel import MultiLabel
 from visto.types import Task
 
 TASKS: dict[str, Callable[..., Task[Any, Any]]] = {"classification": Classification, "multilabel": MultiLabel}
+
+
+def names_one_class(task: str) -> bool:
+    """Whether an image has exactly one of the classes in this task, not several labels or none.
+
+    >>> names_one_class("classification"), names_one_class("multilabel")
+    (True, False)
+    """
+    return TASKS[task](classes=("a", "b")).blend == "softmax"

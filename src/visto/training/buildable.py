@@ -7,6 +7,7 @@ from visto.learn import Recipe
 from visto.learn.engine import PRECISIONS, check_device
 from visto.models import build_model
 from visto.preprocess import PREPROCESS
+from visto.tasks import names_one_class
 
 
 def check_buildable(recipe: Recipe, classes: int) -> None:
@@ -18,7 +19,7 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
     if recipe.precision not in PRECISIONS:
         raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
     fit = recipe.preprocess.build(PREPROCESS).fit
-    if recipe.second_look and recipe.task != "classification":
+    if recipe.second_look and not names_one_class(recipe.task):
         raise UsageError("a second look where an image has several labels", hint="leave --second-look out")
     if recipe.second_look and min(fit.shape[1:]) < 2:
         raise UsageError("a second look at images of a pixel's side", hint="--second-look 0 goes without")

@@ -41,7 +41,7 @@ def carry_out(
     learner = _learner(folder, recipe, work, voice)
     state = _learnt(learner, folder, clock, voice)
     weights = stored(learner.feed.whole(state.weights()))
-    model, weights, found = looked_again(recipe, weights, work.prepared.validation, learner, voice)
+    model, weights, found = looked_again(recipe, weights, work.prepared.validation, learner.task, voice)
     task, judged = calibrated(learner.task, recipe.task, found, work)
     made = {**recipe.to_json(), "decisions": state.decisions, "ended": state.ended, **_spent(state, voice)}
     bundle = write(folder, work, task, judged, model=model, recipe=made, weights=weights)

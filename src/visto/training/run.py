@@ -34,7 +34,7 @@ from visto.recipes import (
     suggest,
     transfer,
 )
-from visto.tasks import TASKS
+from visto.tasks import TASKS, names_one_class
 from visto.training.buildable import check_buildable
 from visto.training.carry_out import Work
 from visto.training.ensemble import carry_out_asked
@@ -254,7 +254,9 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None) -> Plan:
         raise UsageError("an ensemble is no model to begin with", hint="--ensemble 5 makes one of five models")
     if request.model == "second_look":
         raise UsageError("a second look is no model by itself", hint="--second-look 0.25 gives one to any model")
-    name, why = default_model(facts, images=len(dataset), task=dataset.task, scratch=bool(request.scratch))
+    name, why = default_model(
+        facts, images=len(dataset), one_class=names_one_class(dataset.task), scratch=bool(request.scratch)
+    )
     if request.model:
         name, why = request.model, "as asked"
     pretrained = name in WEIGHTS and not request.scratch

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from visto.bundle import Bundle
 from visto.data.cache import Pixels
-from visto.learn import GradientLearner, Recipe, outputs
+from visto.learn import Recipe, outputs
 from visto.models.second_look import margins
 from visto.preprocess import PREPROCESS
 from visto.spec import Spec
@@ -19,7 +19,7 @@ _INNER = "model."
 
 
 def looked_again(
-    recipe: Recipe, weights: Mapping[str, Tensor], validation: Pixels, learner: GradientLearner, voice: Voice
+    recipe: Recipe, weights: Mapping[str, Tensor], validation: Pixels, task: Task[Any, Any], voice: Voice
 ) -> tuple[Spec[nn.Module], dict[str, Tensor], dict[str, Tensor]]:
     """The model, its weights, and what it gives for the validation images: with a second look where that is better.
 
@@ -28,7 +28,7 @@ def looked_again(
     """
     preprocess = recipe.preprocess.build(PREPROCESS)
     found = outputs(recipe.model, preprocess, weights, validation)
-    if not recipe.second_look or learner.task.blend != "softmax":
+    if not recipe.second_look or task.blend != "softmax":
         return recipe.model, dict(weights), found
     margin = float(margins(found["logits"].float()).quantile(recipe.second_look))
     shared = {name: recipe.model.arguments[name] for name in ("classes", "channels", "size")}
@@ -37,7 +37,7 @@ def looked_again(
     model: Spec[nn.Module] = Spec(name=_OURS, arguments={**shared, "model": inner, "margin": margin, "mirror": mirror})
     wrapped = {_INNER + name: value for name, value in weights.items()}
     again = outputs(model, preprocess, wrapped, validation)
-    before, after = (_loss(learner.task, each, validation) for each in (found, again))
+    before, after = (_loss(task, each, validation) for each in (found, again))
     words = f"a second look at {recipe.second_look:.0%} of the validation images: log-loss {after:.4f} for {before:.4f}"
     if not after < before:
         voice.say(f"{words}, left out")
