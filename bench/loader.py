@@ -22,6 +22,7 @@ from visto.data.augment import augment
 from visto.data.cache import Pixels, materialise
 from visto.data.dataset import Item
 from visto.data.loader import Order, gather
+from visto.memory import keep_freed_memory
 from visto.preprocess import Standard
 
 BATCH, SIZE = 32, 224
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    keep_freed_memory()  # as the command does
     with tempfile.TemporaryDirectory(prefix="visto-loader-") as cache:
         os.environ["VISTO_CACHE"] = cache  # our own, and empty
         items = [item for item in read(Path(os.environ["VISTO_DATA"]) / asked.data).items if item.split == "train"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
-from visto.data.augment import _beta, affine, augment, check_names, colour, crop, erase, flip, mixup
+from visto.data.augment import _beta, affine, augment, check_names, colour, crop, erase, flip, mixup, zoom
 from visto.errors import UsageError
 
 
@@ -62,3 +62,21 @@ def test_names_are_checked() -> None:
         check_names(["flip", "rotate"])
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     assert augment(images, (), seeded()) is images
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_zoom_shows_a_part_of_each_image(layout: torch.memory_format) -> None:
+    """On a slope down and one across, a part of an image is a gentler slope: its ends say which rows were taken."""
+    down = torch.arange(100, dtype=torch.uint8)[:, None].expand(100, 80)
+    across = torch.arange(80, dtype=torch.uint8)[None, :].expand(100, 80)
+    images = torch.stack([down, across]).expand(60, -1, -1, -1).contiguous(memory_format=layout)
+    found = zoom(images, seeded())
+    assert found.dtype == torch.uint8 and found.shape == images.shape
+    rows, columns = found[:, 0].int(), found[:, 1].int()
+    assert torch.equal(rows, rows[:, :, :1].expand_as(rows))  # nothing is turned
+    tall, wide = rows[:, -1, 0] - rows[:, 0, 0], columns[:, 0, -1] - columns[:, 0, 0]
+    assert 45 <= int(tall.min()) < 60 and 90 < int(tall.max()) <= 99
+    assert 36 <= int(wide.min()) < 50 and 70 < int(wide.max()) <= 79
+    assert len(set(rows[:, 0, 0].tolist())) > 10
+    assert torch.equal(found, zoom(images, seeded()))
+    assert (zoom(images.float(), seeded()) - found).abs().max() <= 1

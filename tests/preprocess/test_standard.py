@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from visto.errors import UsageError
@@ -69,3 +70,23 @@ def test_the_middle_is_taken_undistorted_and_a_strip_takes_no_memory() -> None:
         strip = torch.full((1, 3, *shape), 7, dtype=torch.uint8)
         out = Fit(size=Size(height=224, width=224), channels=3, crop="middle")(strip)
         assert tuple(out.shape) == (1, 3, 224, 224) and bool((out == 7).all())
+
+
+@pytest.mark.parametrize("size", [(9, 14), (40, 31)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_resize_in_whole_numbers_is_that_in_floats(size: tuple[int, int], layout: torch.memory_format) -> None:
+    random = torch.Generator().manual_seed(3)
+    images = torch.randint(0, 256, (4, 3, 24, 21), dtype=torch.uint8, generator=random)
+    found = Fit(size=Size(height=size[0], width=size[1]), channels=3)(images.contiguous(memory_format=layout))
+    exact = F.interpolate(images.double(), size=size, mode="bilinear", antialias=True)
+    assert (found.double() - exact).abs().max() <= 1
+
+
+def test_normalise_is_the_same_in_both_layouts() -> None:
+    images = torch.randint(0, 256, (4, 3, 6, 5), dtype=torch.uint8)
+    normalise = Normalise(mean=[0.1, 0.5, 0.7], std=[0.2, 0.3, 0.4])
+    found = normalise(images.contiguous(memory_format=torch.channels_last))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found, normalise(images))
+    kept = images.float()
+    assert torch.equal(normalise(kept), found) and torch.equal(kept, images.float())

@@ -217,7 +217,7 @@ def test_the_key_of_the_cache() -> None:
     size = Size(height=20, width=30)
     plain = Fit(size=size, channels=3)
     assert plain.key == Fit(size=size, channels=3, prepare=()).key
-    assert plain.key == '{"fit": "squash", "size": [20, 30], "channels": 3}'
+    assert plain.key == '{"fit": "squash", "resized_in": "uint8", "size": [20, 30], "channels": 3}'
     keys = [
         Fit(size=size, channels=3, prepare=texts).key for texts in (["gray"], ["clahe"], ["clahe=3"], ["gray,clahe"])
     ]

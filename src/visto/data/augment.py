@@ -1,18 +1,21 @@
 """Augmentation, batched: each function changes a whole batch of images (N×C×H×W, pixels 0–255) at once.
 
-``flip``, ``crop``, ``shift`` and ``erase`` keep the dtype (on uint8 they move a quarter of the bytes), the others give
-float. Every image gets its own change. All randomness comes from the generator that is passed in, so that a step can be
-repeated exactly. No function changes its input.
+``flip``, ``crop``, ``shift``, ``zoom`` and ``erase`` keep the dtype (on uint8 they move a quarter of the bytes), the
+others give float. Every image gets its own change. All randomness comes from the generator that is passed in, so that
+a step can be repeated exactly. No function changes its input.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from visto.errors import UsageError
+from visto.threads import pool_of
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -28,7 +31,9 @@ def flip(images: Tensor, generator: Generator) -> Tensor:
 
 def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
     """Mirror left and right the images that are ``chosen`` (N, bool)."""
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+    out = images.clone()
+    out[chosen] = images[chosen].flip(3)
+    return out
 
 
 def crop(images: Tensor, generator: Generator) -> Tensor:
@@ -70,22 +75,34 @@ def affine(images: Tensor, generator: Generator) -> Tensor:
 
 
 def zoom(images: Tensor, generator: Generator) -> Tensor:
-    """Take a part of 0.6 to 1.1 of the side, stretched and turned a little, from anywhere; reflected beyond the border.
+    """Take a part of 0.6 to 1 of the side, stretched by up to 15 %, from anywhere, and bring it back to the size.
 
-    In the manner of the random resized crop of ImageNet training (Szegedy et al. 2015), from what is cached.
+    In the manner of the random resized crop of ImageNet training (Szegedy et al. 2015), from what is cached. On uint8
+    with the colours of a pixel together (channels_last) it takes a tenth of the time of a warp of the whole batch.
     """
-    n = len(images)
-    scale = _uniform(n, math.log(0.6), math.log(1.1), generator).exp()
+    n, channels, height, width = images.shape
+    scale = _uniform(n, math.log(0.6), 0, generator).exp()
     stretch = _uniform(n, -0.15, 0.15, generator).exp()
-    angle = _uniform(n, -8, 8, generator) * (math.pi / 180)
-    across, down = scale * stretch, scale / stretch
-    x, y = (_uniform(n, -1, 1, generator) * ((1 - part).clamp_min(0) + 0.05) for part in (across, down))
-    rows = (
-        torch.stack([angle.cos() * across, -angle.sin() * down, x], 1),
-        torch.stack([angle.sin() * across, angle.cos() * down, y], 1),
+    tall, wide = (
+        (side * part).round().clamp(1, side) for side, part in ((height, scale * stretch), (width, scale / stretch))
     )
-    grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
+    top, left = (
+        (torch.rand(n, generator=generator) * (side - part + 1)).floor()
+        for side, part in ((height, tall), (width, wide))
+    )
+    boxes = torch.stack([top, top + tall, left, left + wide], 1).int().tolist()
+    out = np.empty((n, height, width, channels), images.numpy().dtype)
+
+    def fill(some: range) -> None:
+        for i in some:
+            first, last, start, end = boxes[i]
+            part = images[i : i + 1, :, first:last, start:end]
+            out[i] = F.interpolate(part, size=(height, width), mode="bilinear")[0].permute(1, 2, 0).numpy()
+
+    threads = torch.get_num_threads() if images.dtype == torch.uint8 else 1  # on floats each call takes all threads
+    with pool_of(threads) as pool:
+        deque(pool.map(fill, (range(first, n, threads) for first in range(threads))), maxlen=0)
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
 def colour(images: Tensor, generator: Generator) -> Tensor:

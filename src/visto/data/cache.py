@@ -8,7 +8,7 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -27,11 +27,12 @@ from visto.data.decode import PIXEL_LIMIT, decode
 from visto.data.ledger import Entry, Status
 from visto.data.store import Record, Store
 from visto.errors import DataError
+from visto.threads import pool_of
 from visto.types import Progress, Size, silent
 
 # Raised when decode() comes to give other pixels for the same bytes.
 _DECODER = 1
-_APPENDED_BYTES = 16 << 20
+_APPENDED_BYTES = 4 << 20  # small enough for the threads not to wait while it is written
 _IN_FLIGHT = 4
 _TOGETHER = 8  # files one task reads: to hand a thread a single small one takes twice as long as to read it
 _BATCH = 512
@@ -146,7 +147,7 @@ def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
         if store.find(digest) is not None:
             return _Fetched(digest=digest)
         decoded = decode(content, at_least=fit.at_least, limit=limit)
-        pixels = _fitted(fit, decoded.pixels[None])
+        pixels = _fitted(fit, decoded.pixels.permute(1, 2, 0)[None].permute(0, 3, 1, 2))  # strides as of channels_last
     except DataError as error:
         return _Fetched(reason=error.message)
     record = Record(
@@ -154,7 +155,7 @@ def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
         height=decoded.original.height,
         width=decoded.original.width,
         notes=decoded.notes,
-        pixels=pixels.numpy().tobytes(),
+        pixels=pixels[0].permute(1, 2, 0).numpy().tobytes(),
     )
     return _Fetched(digest=digest, record=record)
 
@@ -187,7 +188,7 @@ def _collect(items: Sequence[Item], fetched: Sequence[_Fetched], store: Store) -
 def _key(fit: Fit) -> str:
     """All that the stored pixels depend on besides the content of the file."""
     needs = [fit.at_least.height, fit.at_least.width] if fit.at_least else None
-    codecs = {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, "decoder": _DECODER}
+    codecs = {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, "decoder": _DECODER, "layout": "HWC"}
     return json.dumps({"fit": fit.key, "at_least": needs, **codecs}, sort_keys=True)
 
 
@@ -201,7 +202,7 @@ def _fitted(fit: Fit, images_nchw: Tensor) -> Tensor:
 def _in_order(work: Callable[[A], B], items: Sequence[A], threads: int) -> Generator[B, None, None]:
     """Results in the order of ``items``, a few for each thread ahead: memory is bounded."""
     window: deque[Future[B]] = deque()
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
+    with pool_of(threads, "decode") as pool:
         try:
             for item in items:
                 window.append(pool.submit(work, item))

@@ -40,8 +40,14 @@ class Order:
 
 
 def gather(pixels: Pixels, rows: Tensor) -> Tensor:
-    """The uint8 images N×C×H×W of some items, by their place in ``pixels.items``."""
-    return pixels.storage[pixels.rows[rows]]
+    """The uint8 images N×C×H×W of some items, by their place in ``pixels.items``; laid out in memory as the storage.
+
+    NumPy takes whole images: a third to a tenth of the time of torch's indexing.
+    """
+    places = pixels.rows[rows].numpy()
+    if pixels.storage.is_contiguous():
+        return torch.from_numpy(pixels.storage.numpy()[places])
+    return torch.from_numpy(pixels.storage.permute(0, 2, 3, 1).numpy()[places]).permute(0, 3, 1, 2)
 
 
 def in_order(pixels: Pixels, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

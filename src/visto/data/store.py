@@ -40,7 +40,7 @@ FILES = ("pixels.bin", "index.bin", "notes.jsonl")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One decoded image: the digest of its content, its original size, its notes, and the pixels as bytes."""
+    """One decoded image: the digest of its content, its original size, its notes, and the pixels as bytes, H×W×C."""
 
     digest: bytes
     height: int
@@ -127,20 +127,26 @@ class Store:
             with self._locked():
                 self._refresh()
                 new = {record.digest: record for record in records if self.find(record.digest) is None}
+                rows = range(self._lines_read, self._lines_read + len(new))
                 self._write(list(new.values()))
                 self._refresh()
+                self._trusted.update(rows)  # written just now
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ResourceError(f"cannot write to the cache {self.folder}: {reason}", hint=CACHE_HINT) from error
 
     def pixels(self) -> Tensor:
-        """All records, uint8 M×C×H×W, mapped from the disk: nothing is read before it is looked at."""
+        """All records, uint8 M×C×H×W, mapped from the disk: nothing is read before it is looked at.
+
+        The colours of a pixel lie together, as codecs give them and resizing and convolutions want them.
+        """
         rows = min(self._lines_read, os.fstat(self._pixels).st_size // self.record_bytes) if self._lines_read else 0
         if not rows:
             return torch.empty((0, *self.shape), dtype=torch.uint8)
         # Private copies of written pages: torch warns of memory that cannot be written to.
         mapped = mmap.mmap(self._pixels, rows * self.record_bytes, access=mmap.ACCESS_COPY)
-        return torch.frombuffer(mapped, dtype=torch.uint8).view(rows, *self.shape)
+        channels, height, width = self.shape
+        return torch.frombuffer(mapped, dtype=torch.uint8).view(rows, height, width, channels).permute(0, 3, 1, 2)
 
     def _handle(self, name: str) -> int:
         """An open file of the folder: to read and write, else to read, else an empty one."""

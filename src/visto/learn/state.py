@@ -18,7 +18,7 @@ from visto.errors import ModelError
 from visto.files import write_bytes
 from visto.learn.optimiser import Optimiser
 
-STATE_VERSION = 2  # raised when a run of an earlier Visto can no longer be gone on with
+STATE_VERSION = 3  # raised when a run of an earlier Visto can no longer be gone on with
 
 
 @dataclass(slots=True, kw_only=True)
