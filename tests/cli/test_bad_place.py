@@ -290,7 +290,8 @@ def test_a_run_that_is_stopped_while_it_reads(
     photos: Path, tmp_path: Path, cache: Path, number: int, code: int
 ) -> None:
     program = """
-import importlib, sys, time
+import importlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and so its children, ignore it
 from visto.__main__ import main
 run = importlib.import_module("visto.training.run")
 def prepare(*_, **__):
