@@ -147,7 +147,7 @@ def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
         if store.find(digest) is not None:
             return _Fetched(digest=digest)
         decoded = decode(content, at_least=fit.at_least, limit=limit)
-        pixels = _fitted(fit, decoded.pixels.permute(1, 2, 0)[None].permute(0, 3, 1, 2))  # strides as of channels_last
+        pixels = _fitted(fit, decoded.batch)
     except DataError as error:
         return _Fetched(reason=error.message)
     record = Record(

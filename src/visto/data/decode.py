@@ -57,6 +57,14 @@ class Decoded:
     original: Size
     notes: tuple[str, ...]
 
+    @property
+    def batch(self) -> Tensor:
+        """``pixels`` as a batch of one, with the strides of channels_last, which ``pixels[None]`` has only in part.
+
+        By them torch chooses its way to resize: the fast one, and one and the same in training and prediction.
+        """
+        return self.pixels.permute(1, 2, 0)[None].permute(0, 3, 1, 2)
+
 
 def decode(content: bytes, *, at_least: Size | None = None, limit: int = PIXEL_LIMIT) -> Decoded:
     """Decode the content of an image file of at most ``limit`` pixels.

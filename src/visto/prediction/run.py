@@ -1,7 +1,6 @@
 """Answers for images as they come: one bad image is reported and does not stop the rest."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from visto.data.decode import decode
 from visto.errors import DataError
 from visto.prediction.recogniser import Recogniser
+from visto.threads import pool_of
 from visto.types import Answer, View
 
 Named = tuple[str, Callable[[], bytes]]
@@ -49,7 +49,7 @@ def predict(
     tell a single class at that confidence. Raises DataError where the model cannot say how sure it is.
     """
     queue = iter(images)
-    with ThreadPoolExecutor(threads) as pool:
+    with pool_of(threads) as pool:
         while chunk := list(islice(queue, batch_size)):
             ready = list(pool.map(lambda named: _fitted(recogniser, named), chunk))
             good = [entry for entry in ready if not isinstance(entry, Failed)]
@@ -69,6 +69,6 @@ def _fitted(recogniser: Recogniser, named: Named) -> tuple[str, Tensor, View] | 
     name, content = named
     try:
         decoded = decode(content(), at_least=recogniser.fit.at_least)
-        return name, recogniser.fit(decoded.pixels[None]), recogniser.fit.view(decoded.original)
+        return name, recogniser.fit(decoded.batch), recogniser.fit.view(decoded.original)
     except DataError as error:
         return Failed(id=name, error=error)
