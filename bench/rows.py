@@ -125,6 +125,20 @@ def _alone(
     )
 
 
+def _classic(model: str, least: float) -> Row:
+    """A classic model of Visto by its defaults beside scikit-learn on pixels, whole processes with the judging."""
+    return Row(
+        name=f"mnist-{model}",
+        shows=f"MNIST by --model {model}, beside scikit-learn's on plain pixels",
+        contenders=(
+            Script(name="sklearn", file="classic.py", arguments=(model,)),
+            Visto(data="mnist", options=("--model", model)),
+        ),
+        repeats=3,
+        claims=(Target(least=least, within=600),),
+    )
+
+
 # the smallest nets that still get there, chosen on validation images; shell-proof: no spaces
 _SMALL_COLOUR = ("--model", "speedrun", "--set", "widths=[16,32,64]", "--epochs", "0.8")
 _SMALL_GREY = ("--model", "speedrun", "--set", "widths=[16,32,32]", "--epochs", "0.7")
@@ -198,6 +212,20 @@ _ROWS = (
         contenders=(Visto(data="fashion-mnist"),),
         repeats=3,
         claims=(Target(least=0.94, within=360),),
+    ),
+    _classic("svm", 0.983),
+    _classic("knn", 0.97),
+    _classic("forest", 0.965),
+    _classic("tree", 0.87),
+    Row(
+        name="neighbours",
+        shows="the 5 nearest of 60,000 MNIST images for each of 10,000, on pixels: images a second",
+        contenders=(
+            Script(name="sklearn", file="classic.py", arguments=("knn", "--rate")),
+            Script(name="visto", file="classic.py", arguments=("knn", "--rate", "--engine", "visto")),
+        ),
+        repeats=3,
+        metric="images_per_second",
     ),
     _alone("digits", "digits", 0.98, 300, repeats=5, shows="the embedded digits, by the plain command"),
     _alone("mnist", "mnist", 0.994, 240, shows="MNIST, by the plain command"),

@@ -91,6 +91,7 @@ def train(
     model: str | None = None,
     size: int | None = None,
     arguments: Mapping[str, Any] | None = None,
+    features: Sequence[str] | None = None,
     start_from: Model | str | Path | None = None,
     budget: str | float | None = None,
     epochs: float | None = None,
@@ -141,6 +142,7 @@ def train(
         model=model,
         size=size,
         arguments=arguments or None,
+        features=tuple(features) if features is not None else None,
         start_from=parent.bundle.digest if parent else None,
         budget=seconds(budget) if budget is not None else None,
         epochs=epochs,
@@ -263,8 +265,8 @@ def write_report(
     """Write one HTML file on the model, as ``evaluation`` judged it, and give its path (``X.report.html`` where None).
 
     History and ledger are read from ``X.run``, where it lies beside the bundle. ``data`` is what the model was
-    trained from, to count its images by class and split. Without ``samples`` the file holds no image. Raises
-    UsageError, ModelError, ResourceError.
+    trained from, to count its images by class and split, and to show those that a model goes by. Without ``samples``
+    the file holds no image. Raises UsageError, ModelError, ResourceError.
     """
     model = model if isinstance(model, Model) else load(model)
     path = report_path(model.path, out)
@@ -280,6 +282,7 @@ def write_report(
         samples=samples,
         learning_curve=run.learning_curve,
         listed={split: per for split, per in counts.items() if any(per.values())},
+        trained_on=parts.get("train", ()),
     )
 
 

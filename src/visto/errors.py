@@ -5,6 +5,7 @@
     ├── DataError         3   the data is not what it should be
     ├── ModelError        4   a bundle is bad, changed or unverified
     ├── ResourceError     5   disk, memory, device, another run
+    │   └── BudgetError   5   what was asked for takes longer than the budget
     ├── GateError         6   finished, but a check refused the result
     └── Interrupted     130   stopped by the user, state kept
         └── Terminated  143   stopped by the system, state kept
@@ -53,6 +54,10 @@ class ModelError(VistoError):
 
 class ResourceError(VistoError):
     code = 5
+
+
+class BudgetError(ResourceError):
+    """What was asked for takes longer than the budget allows."""
 
 
 class GateError(VistoError):

@@ -55,6 +55,8 @@ def _check_output(model: nn.Module, images: Tensor, classes: int) -> None:
 
 
 def _check_gradients(model: nn.Module, images: Tensor) -> None:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return  # what it knows is no function of gradients
     model = copy.deepcopy(model).train()
     model(images)["logits"].square().sum().backward()
     for name, parameter in model.named_parameters():

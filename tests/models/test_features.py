@@ -21,8 +21,11 @@ def _built(name: str, shape: Sequence[int]) -> nn.Module:
     return FEATURES[name](channels=shape[0], size=list(shape[1:]))
 
 
+HAND_MADE = [name for name in FEATURES if name != "deep"]
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", HAND_MADE)
 def test_contract(name: str, shape: tuple[int, int, int]) -> None:
     features, images = _built(name, shape), _images(*shape)
     before = images.clone()
@@ -85,3 +88,13 @@ def test_images_that_are_too_small(name: str, least: int) -> None:
     assert error.value.message == f"{name} on images of {least - 1}×20 pixels"
     assert error.value.expected == f"{least}×{least} or larger"
     assert error.value.hint == f"--features raw, or --size {least}"
+
+
+def test_deep_features_are_frozen_and_of_each_image_alone() -> None:
+    features, images = FEATURES["deep"](channels=1, size=(64, 64)).train(), _images(1, 64, 64)
+    found = features(images)
+    assert features.dimensions == 1280
+    assert found.shape == (4, 1280)
+    assert not any(p.requires_grad for p in features.parameters())
+    assert torch.allclose(found, torch.cat([features(image[None]) for image in images]), atol=1e-5)
+    assert torch.equal(found, features(images.expand(-1, 3, -1, -1)))

@@ -1,7 +1,7 @@
 """Reports on made-up models: answers and truths are given, the rest is as a run would leave it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from visto.data.dataset import Item
 from visto.data.ledger import Entry
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
+from visto.models import build_model
 from visto.report import write_report
 from visto.spec import Spec
 from visto.tasks import TASKS
@@ -51,6 +52,37 @@ def bundle_of(classes: Sequence[str], path: Path = Path("cats.visto"), task: str
     )
     none = torch.zeros(0, 16, dtype=torch.uint8)
     return Bundle(path=path, manifest=manifest, weights={}, seen={"train": none, "validation": none}, digest="d" * 64)
+
+
+def classic_of(
+    name: str, classes: Sequence[str], held: Mapping[str, Tensor], *, balance: str = "none", **arguments: Any
+) -> Bundle:
+    """A classic model on 8×8 colour images whose buffers are ``held``, the rest as freshly built."""
+    plain = bundle_of(classes)
+    spec: Spec[Any] = Spec(name=name, arguments={"classes": len(classes), "channels": 3, "size": [8, 8], **arguments})
+    module = build_model(spec)
+    weights = {**module.state_dict(), **held}
+    manifest = replace(
+        plain.manifest,
+        model=spec,
+        preprocess=Spec(
+            name="standard", arguments={"size": [8, 8], "channels": 3, "mean": [0.0] * 3, "std": [1.0] * 3}
+        ),
+        recipe={
+            "learner": "classic",
+            "decisions": {},
+            "ended": "",
+            "seconds": 1.5,
+            "epochs": 60,
+            "lr": 0.003,
+            "optimiser": "adamw",
+            "balance": balance,
+            "seed": 7,
+            "model": spec.to_json(),
+        },
+        holds_training_data=getattr(module, "holds_training_data", False),
+    )
+    return replace(plain, manifest=manifest, weights=weights)
 
 
 def evaluation_of(
@@ -155,6 +187,7 @@ def report(tmp_path: Path) -> Callable[..., Read]:
         learning_curve: Mapping[str, Any] | None = None,
         listed: Mapping[str, Mapping[str, int]] | None = None,
         bundle: Bundle | None = None,
+        trained_on: Sequence[Item] = (),
     ) -> Read:
         path = write_report(
             tmp_path / "out.html",
@@ -165,6 +198,7 @@ def report(tmp_path: Path) -> Callable[..., Read]:
             samples=samples,
             learning_curve=learning_curve,
             listed=listed,
+            trained_on=trained_on,
         )
         assert path.stat().st_size < 5_000_000
         return Read(path.read_text(encoding="utf-8"))

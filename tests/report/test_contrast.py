@@ -8,6 +8,8 @@ import pytest
 PAIRS = [
     *((ink, ground) for ink in ("ink", "soft", "accent") for ground in ("paper", "panel")),
     *((ink, f"{kind}-paper") for kind in ("grave", "mild", "fine") for ink in ("ink", kind)),
+    ("ink", "accent-soft"),
+    ("soft", "accent-soft"),
     ("grave", "paper"),
     ("mild", "paper"),
     *(("low-ink", f"{side}{heat}") for side in "rw" for heat in range(1, 6)),

@@ -11,6 +11,7 @@ def command(bundle: BundlePath, as_json: AsJson = False, debug: Debug = False) -
     The hash of every file in it is checked first.
     """
     from visto.bundle import read_bundle
+    from visto.models import CLASSIC
     from visto.models.second_look import in_words
 
     found = read_bundle(bundle)
@@ -19,12 +20,12 @@ def command(bundle: BundlePath, as_json: AsJson = False, debug: Debug = False) -
         show_json({"bundle": str(bundle), "digest": found.digest, **manifest.to_json()})
         return
     weights = sum(tensor.numel() for tensor in found.weights.values())
-    data = manifest.data
+    data, classic = manifest.data, manifest.model.name in CLASSIC
     colours = "grey" if manifest.preprocess.arguments["channels"] == 1 else "colour"
     classes = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
     rows = [
         ("task", f"{manifest.task}, {len(manifest.classes)} classes: {classes}"),
-        ("model", f"{in_words(manifest.model)}, {weights:,} weights"),
+        ("model", f"{in_words(manifest.model)}, {weights:,} {'numbers' if classic else 'weights'}"),
         ("input", f"{'×'.join(map(str, reversed(manifest.preprocess.arguments['size'])))} pixels, {colours}"),
         (
             "made from",

@@ -17,7 +17,11 @@ def command(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="The bundle to write: NAME.visto.")],
     model: Annotated[
-        str | None, typer.Option(help="mlp, cnn, efficientnet_lite0, …: see visto models. Default: by the data.")
+        str | None, typer.Option(help="cnn, efficientnet_lite0, svm, knn, …: see visto models. Default: by the data.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="What a classic model sees: some of raw,hog,lbp,colour,edges,co-occurrence,deep."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model, e.g. depth=4.")
@@ -98,6 +102,7 @@ def command(
         out,
         model=model,
         arguments=assignments(settings or []),
+        features=_names(features),
         start_from=start_from,
         size=size,
         budget=budget,
@@ -143,12 +148,15 @@ def command(
             "task": manifest.task,
             "seconds": took,
             "metrics": {name: figure.to_json() for name, figure in manifest.metrics.items()},
+            **({"ladder": manifest.recipe["ladder"]} if "ladder" in manifest.recipe else {}),
         }
         show_json(document if curve is None else {**document, "learning_curve": curve})
         return
     held_out = counted(manifest.data["validation"], "validation image")
     show(f"{out} written after {took} s; on {held_out}, with 95 % intervals:")
     show(table(rows_of(manifest.metrics), indent="  "))
+    if ladder := manifest.recipe.get("ladder"):
+        show(_climbed(ladder))
     if ensemble_of := manifest.recipe.get("ensemble"):
         show(_members(ensemble_of))
     if curve is not None:
@@ -162,6 +170,22 @@ def _members(ensemble: Mapping[str, Any]) -> str:
     for seed, figures, weight in zip(ensemble["seeds"], ensemble["figures"], ensemble["weights"], strict=True):
         rows.append((f"seed {seed}", *(f"{figures[name]:.4f}" for name in names), f"{weight:.2f}"))
     return f"made of:\n{table(rows, indent='  ')}\n  {ensemble['words']}"
+
+
+def _climbed(ladder: Mapping[str, Any]) -> str:
+    """What each rung of a ladder is worth and has cost, why it was kept or not, and which is the best."""
+    from visto.types import Figure
+
+    figure = next((rung["figure"] for rung in ladder["rungs"] if rung["figure"]), "figure")
+    rows = [("rung", figure, "s", "size", "")]
+    for rung in ladder["rungs"]:
+        if rung["value"] is None:
+            rows.append((rung["name"], "", "", "", rung["words"]))
+            continue
+        size = rung["bytes"]
+        size = f"{size:.0f} B" if size < 1e3 else f"{size / 1e3:.1f} kB" if size < 1e5 else f"{size / 1e6:.1f} MB"
+        rows.append((rung["name"], str(Figure(**rung["value"])), f"{rung['seconds']:.1f}", size, rung["words"]))
+    return f"climbed:\n{table(rows, indent='  ')}\n  {printable(ladder['words'])}"
 
 
 def _curve(curve: Mapping[str, Any]) -> str:

@@ -24,5 +24,5 @@ __all__ = [
     "save_state",
 ]
 
-# how a recipe learns: all of the model on pixels, or its upper stages on what the frozen ones give
-LEARNERS = ("gradient", "transfer")
+# how a recipe learns: all of the model on pixels, its upper stages on what the frozen ones give, or at once on features
+LEARNERS = ("gradient", "transfer", "classic")

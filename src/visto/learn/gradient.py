@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from visto.errors import ResourceError, UsageError
+from visto.errors import BudgetError, UsageError
 from visto.learn.budget import seconds_a_step
 from visto.learn.engine import Engine, choose
 from visto.learn.feed import Beginning, Feed
@@ -27,6 +27,7 @@ from visto.types import Batch, Silent, Task, Voice
 
 _VIEWS = 5  # of an image that is looked at again
 _WRITING = 1.5  # seconds for bundle and report
+_LATE = 0.97  # of the steps planned: as few more or less are the noise of the clock
 _CAREFUL = 0.95  # of the time that is left: other work may slow the machine down
 
 
@@ -76,7 +77,7 @@ class GradientLearner:
         return state
 
     def _plan(self, state: State, beginning: Beginning, clock: Callable[[], float]) -> None:
-        """Decide by the clock how many steps there will be. Raises ResourceError where there is no time for one."""
+        """Decide by the clock how many steps there will be. Raises BudgetError where there is no time for one."""
         recipe, trial = self.recipe, self._copy(state)
         step = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
         began = time.perf_counter()
@@ -85,15 +86,32 @@ class GradientLearner:
         end = self._seconds_to_judge() + _WRITING
         state.total_steps = int(_CAREFUL * (recipe.budget - clock() - end) / cost)
         state.decisions |= {"seconds_per_step": round(cost, 5), "total_steps": state.total_steps}
+        state.decisions["until"] = round(recipe.budget - end, 2)
         if state.total_steps >= 1:
             return
         if not beginning.decisions:
-            raise ResourceError(
+            raise BudgetError(
                 f"the budget of {recipe.budget:g} s is spent before the first step: {clock():.1f} s on reading, and "
                 f"{end:.1f} s are kept back for judging and writing",
                 hint="give it more time; what was read is in the cache",
             )
         state.ended, state.total_steps = "the budget is spent: only the classifier is learnt", 0
+
+    def keep_pace(self, state: State, steps: int, seconds: float, now: float) -> bool:
+        """Plan fewer steps where the last ``steps``, of so many ``seconds``, say that the budget would not be kept.
+
+        The schedule then falls faster, and still to its end. Gives whether it has changed the plan, which is part of
+        the state. ``now`` is what the run has used so far.
+        """
+        until = state.decisions.get("until")
+        if until is None or state.ended or not steps:
+            return False
+        possible = state.step + max(1, int((until - now) * steps / seconds))
+        if possible > _LATE * state.total_steps:
+            return False
+        state.total_steps = possible
+        state.decisions["total_steps"] = possible
+        return True
 
     def _seconds_to_judge(self) -> float:
         """How long the whole model will take for the validation images at the end, in fp32 on the processor."""

@@ -14,14 +14,25 @@ from torch import nn
 from visto.models.cnn import cnn
 from visto.models.efficientnet_lite import efficientnet_lite0
 from visto.models.ensemble import ensemble
+from visto.models.knn import knn
+from visto.models.logistic import logistic
+from visto.models.majority import majority
 from visto.models.mlp import mlp
 from visto.models.resnet import resnet
 from visto.models.resnet_imagenet import resnet18, resnet50
 from visto.models.second_look import second_look
 from visto.models.speedrun import speedrun
+from visto.models.svm import svm
+from visto.models.trees import forest, tree
 from visto.spec import Spec
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
+    "majority": majority,
+    "logistic": logistic,
+    "svm": svm,
+    "knn": knn,
+    "tree": tree,
+    "forest": forest,
     "mlp": mlp,
     "cnn": cnn,
     "resnet": resnet,
@@ -32,6 +43,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "ensemble": ensemble,
     "second_look": second_look,
 }
+
+# fitted at once to features (visto.models.features), not by gradients
+CLASSIC = ("majority", "logistic", "svm", "knn", "tree", "forest")
 
 for _entry in entry_points(group="visto.models"):
     MODELS.setdefault(_entry.name, _entry.load())

@@ -85,5 +85,24 @@ def in_words(spec: Spec[Any]) -> str:
 
     >>> in_words(Spec(name="second_look", arguments={"model": {"name": "cnn", "arguments": {}}}))
     'cnn with a second look'
+    >>> in_words(Spec(name="svm", arguments={"features": ["hog"], "fitted": {"vectors": 1024}}))
+    'svm on hog, 1,024 support vectors'
+    >>> in_words(Spec(name="svm", arguments={"features": ["hog", "lbp"], "kernel": "linear"}))
+    'linear svm on hog and lbp'
     """
-    return f"{spec.arguments['model']['name']} with a second look" if spec.name == "second_look" else spec.name
+    if spec.name == "second_look":
+        return f"{spec.arguments['model']['name']} with a second look"
+    features = spec.arguments.get("features", ())
+    seen = " and ".join(filter(None, (", ".join(features[:-1]), features[-1]))) if features else ""
+    name = f"linear {spec.name}" if spec.arguments.get("kernel") == "linear" else spec.name
+    return ", ".join(filter(None, (f"{name} on {seen}" if seen else name, _sizes(spec))))
+
+
+def _sizes(spec: Spec[Any]) -> str:
+    """What the data decided of a classic model: the size by which it is known."""
+    sizes = spec.arguments.get("fitted") or {}
+    known = {"svm": ("vectors", "support vector"), "knn": ("images", "training image")}
+    known |= {"tree": ("nodes", "node"), "forest": ("trees", "tree")}
+    what, thing = known.get(spec.name, ("", ""))
+    number = sizes.get(what)
+    return "" if number is None else f"{number:,} {thing}{'' if number == 1 else 's'}"

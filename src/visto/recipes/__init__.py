@@ -1,5 +1,6 @@
 """Recipes are functions: from what the data is like to a recipe, and from one recipe to another."""
 
+from visto.recipes.classic import classic, default_features
 from visto.recipes.default import default_model, default_size, pretrained_sizes, suggest
 from visto.recipes.fine_tune import fine_tune
 from visto.recipes.override import Request, apply, check_same
@@ -10,6 +11,8 @@ __all__ = [
     "Request",
     "apply",
     "check_same",
+    "classic",
+    "default_features",
     "default_model",
     "default_size",
     "fine_tune",

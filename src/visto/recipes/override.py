@@ -16,6 +16,7 @@ class Request:
     """The options of a training run as given; None where nothing was said. Names as in Recipe.
 
     ``size`` is the side of the model's input in pixels. ``arguments`` go to the model's builder (depth, width, …).
+    ``features`` are what a classic model sees of an image (``visto.models.features``).
     ``start_from`` is the manifest digest of the bundle that is fine-tuned. ``prepare`` has steps of
     ``visto.preprocess.STEPS``. ``scratch`` leaves pretrained weights out, ``download`` allows to fetch them;
     ``unfreeze`` says how many of a backbone's last stages learn. ``ensemble`` is how many models make one;
@@ -25,6 +26,7 @@ class Request:
     model: str | None = None
     size: int | None = None
     arguments: Mapping[str, Any] | None = None
+    features: Sequence[str] | None = None
     start_from: str | None = None
     epochs: float | None = None
     batch_size: int | None = None
@@ -73,6 +75,7 @@ _NOT_IN_RECIPE = {
     "model",
     "size",
     "arguments",
+    "features",
     "start_from",
     "split_seed",
     "prepare",
@@ -81,12 +84,33 @@ _NOT_IN_RECIPE = {
     "ensemble",
     "learning_curve",
 }
+# what has a meaning for a model that is fitted at once
+_FOR_CLASSIC = {
+    "model",
+    "size",
+    "arguments",
+    "features",
+    "split_seed",
+    "prepare",
+    "learning_curve",
+    "balance",
+    "budget",
+    "seed",
+    "device",
+}
 _AT_ANY_TIME = {"learning_curve"}  # may be asked of a run that was started without
 
 
 def apply(recipe: Recipe, request: Request) -> Recipe:
     """The recipe with what was asked for in place of its own. Raises UsageError for values out of range."""
     given = request.given()
+    if recipe.learner == "classic":
+        _check_classic(recipe, given)
+    elif request.features is not None:
+        raise UsageError(
+            f"--features with the model {recipe.model.name}, which finds its own",
+            hint="choose a classic model, such as --model svm",
+        )
     spec = recipe.model.with_arguments(**given.get("arguments", {}))
     changes = {k: v for k, v in given.items() if k not in _NOT_IN_RECIPE}
     if "augmentation" in changes:
@@ -101,6 +125,22 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
     if recipe.least_errors and (request.epochs is not None or request.lr is not None):
         changes["least_errors"] = 0  # who asks for epochs or a rate wants them used
     return replace(recipe, model=spec, **changes)
+
+
+def _check_classic(recipe: Recipe, given: Mapping[str, Any]) -> None:
+    name = recipe.model.name
+    if odd := [option for option in given if option not in _FOR_CLASSIC]:
+        raise UsageError(
+            f"--{odd[0].replace('_', '-')} with the model {name}, which is fitted at once", hint="leave it out"
+        )
+    balance = given.get("balance", "none")
+    if balance not in ("none", "weights") or (balance == "weights" and name in ("knn", "majority")):
+        raise UsageError(
+            f"--balance {balance} with the model {name}",
+            expected="none, or weights with logistic, svm, tree and forest",
+        )
+    if given.get("device", "cpu") != "cpu":
+        raise UsageError(f"--device {given['device']} with the model {name}", hint="it is fitted on the processor")
 
 
 def check_same(stored: Mapping[str, Any], request: Request) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from visto.bundle import Bundle, seen_before
 from visto.evaluation import Evaluation
+from visto.report.fitted import Fitted, joined
 from visto.report.judged import Judged
 from visto.report.learning import fall, rise
 from visto.report.ledgers import Ledger
@@ -28,7 +29,10 @@ class Caution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the rules look at. ``have`` and ``answered`` count judged images by class, ``trained`` those learnt from."""
+    """What the rules look at. ``have`` and ``answered`` count judged images by class, ``trained`` those learnt from.
+
+    ``history`` has the epochs only; ``fitted`` is None for a model that learnt step by step.
+    """
 
     bundle: Bundle
     evaluation: Evaluation
@@ -40,6 +44,7 @@ class Facts:
     trained: Sequence[int]
     ledger: Ledger
     history: Sequence[Mapping[str, Any]]
+    fitted: Fitted | None
 
 
 def cautions(facts: Facts) -> list[Caution]:
@@ -51,6 +56,7 @@ def cautions(facts: Facts) -> list[Caution]:
         *_about_scores(facts),
         *_about_files(facts),
         *_about_learning(facts),
+        *_about_what_it_holds(facts),
     ]
     return sorted(found, key=lambda caution: not caution.grave)
 
@@ -67,11 +73,18 @@ def _about_what_was_seen(facts: Facts) -> list[Caution]:
     if tuned:
         words = (
             f"{tuned:,} of the {counted(n, 'image')} judged here are its validation images. It did not learn from "
-            "them, but they watched over its training and set its scores: on images that had no part in it, figures "
-            "can be lower."
+            f"them, but they {_part_of_validation(facts)}: on images that had no part in it, "
+            "figures can be lower."
         )
         found.append(Caution(grave=False, title="Judged on its validation images", words=words))
     return found
+
+
+def _part_of_validation(facts: Facts) -> str:
+    """What the validation images decided."""
+    if "ladder" in facts.bundle.manifest.recipe:
+        return "chose it among other models and set its scores"
+    return "watched over its training and set its scores" if facts.fitted is None else "set its scores"
 
 
 def _about_size(facts: Facts) -> list[Caution]:
@@ -194,3 +207,22 @@ def _about_learning(facts: Facts) -> list[Caution]:
         "has fallen from its best: it may have learnt by heart."
     )
     return [Caution(grave=False, title="Trained too long, perhaps", words=words)]
+
+
+def _about_what_it_holds(facts: Facts) -> list[Caution]:
+    """Who gives the model away gives that away too."""
+    if not facts.bundle.manifest.holds_training_data:
+        return []
+    sizes = facts.fitted.sizes if facts.fitted else {}
+    images = sizes.get("images") or sizes.get("vectors") or 0
+    if not facts.fitted or not images:
+        words = "By its nature it contains what training images look like."
+    elif facts.fitted.features == ("raw",):
+        words = f"It contains {counted(images, 'training image')}, whose pixels can be read from it, or nearly."
+    else:
+        words = (
+            f"It contains {joined(facts.fitted.features)} of {counted(images, 'training image')}: much of what they "
+            "look like, and whether some image was among them, can be read from it."
+        )
+    words += " Give it only to those who may see these images."
+    return [Caution(grave=False, title="It holds training data", words=words)]

@@ -50,9 +50,10 @@ def whole(figures: Mapping[str, Figure]) -> list[str]:
 
 
 def monitored(history: Sequence[Mapping[str, Any]]) -> str | None:
-    """The figure that the run watched, from the rows of its history."""
+    """The figure that the run watched, from the rows of its history: of its epochs, else of the rungs it climbed."""
     names = [key.removeprefix("validation_") for row in history for key in row if key.startswith("validation_")]
-    return next((name for name in names if name != "loss"), None)
+    names += [row["figure"] for row in history if "rung" in row and isinstance(row.get("figure"), str)]
+    return next((name for name in names if name not in ("loss", "")), None)
 
 
 def main_figure(figures: Mapping[str, Figure], history: Sequence[Mapping[str, Any]]) -> str | None:

@@ -1,6 +1,6 @@
 """How the run learnt, and what more images would buy."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,16 +33,23 @@ class Growth:
     rows: Sequence[tuple[str, str, str]]
 
 
+def epochs_of(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows that are of epochs: a history may begin with others, such as one a rung of a ladder."""
+    return [row for row in history if "epoch" in row]
+
+
 def series(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """(epoch, value) of one key, where both are finite numbers."""
-    found = [(_number(row.get("epoch")), _number(row.get(key))) for row in history]
+    found = [(finite(row.get("epoch")), finite(row.get(key))) for row in history]
     return [(x, y) for x, y in found if x is not None and y is not None]
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None
+def finite(value: object) -> float | None:
+    """A number as a float, None for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    # compared, not converted: a whole number of JSON may be too large for a float
+    return float(value) if abs(value) <= sys.float_info.max else None
 
 
 def rise(history: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
@@ -126,12 +133,12 @@ def _numbers(history: Sequence[Mapping[str, Any]], name: str | None) -> tuple[li
     kept = list(history[::-1][::step])[::-1]
     rows = []
     for row in kept:
-        values = [_number(row.get(key)) for key in keys]
+        values = [finite(row.get(key)) for key in keys]
         cells = [
             "–" if v is None else amount(key.removeprefix("validation_"), v)
             for key, v in zip(keys, values, strict=True)
         ]
-        epoch = _number(row.get("epoch"))
+        epoch = finite(row.get("epoch"))
         rows.append(["–" if epoch is None else f"{epoch:.0f}", *cells])
     return ["Epoch", *keys.values()], rows
 
@@ -159,10 +166,10 @@ def growth(curve: Mapping[str, Any] | None) -> Growth | None:
 def _point(content: object) -> Point | None:
     if not isinstance(content, dict):
         return None
-    images, value = _number(content.get("images")), _number(content.get("value"))
+    images, value = finite(content.get("images")), finite(content.get("value"))
     if images is None or value is None or images < 0:
         return None
-    low, high = _number(content.get("low")), _number(content.get("high"))
+    low, high = finite(content.get("low")), finite(content.get("high"))
     return Point(images=int(images), value=value, low=low, high=high)
 
 

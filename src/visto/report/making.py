@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from visto.bundle import Bundle
+from visto.models.logistic import Linear
 from visto.models.second_look import in_words
+from visto.models.trees import Trees
+from visto.report.fitted import Fitted, sees_words
 from visto.report.words import counted, shown
 
 _RECIPE_LIMIT = 20_000
@@ -22,12 +25,13 @@ class Making:
     commands: list[tuple[str, str]]
 
 
-def making(bundle: Bundle) -> Making:
+def making(bundle: Bundle, fitted: Fitted | None) -> Making:
+    """``fitted`` is None for a model that learnt step by step."""
     text = json.dumps(dict(bundle.manifest.recipe), indent=2, ensure_ascii=False)
     lines = [shown(line, 400) for line in text.split("\n")]
     text = "\n".join(lines)
     return Making(
-        rows=_rows(bundle),
+        rows=_rows(bundle, fitted),
         recipe=text if len(text) <= _RECIPE_LIMIT else text[:_RECIPE_LIMIT] + "\n… the rest is in manifest.json",
         commands=_commands(bundle),
     )
@@ -51,21 +55,16 @@ def input_words(bundle: Bundle) -> str:
     return f"{size} pixels, {'grey' if arguments['channels'] == 1 else 'colour'}"
 
 
-def _rows(bundle: Bundle) -> list[tuple[str, str, bool]]:
+def _rows(bundle: Bundle, fitted: Fitted | None) -> list[tuple[str, str, bool]]:
     manifest = bundle.manifest
     recipe, data = manifest.recipe, manifest.data
-    decisions: Mapping[str, Any] = recipe.get("decisions", {})
     parent = data.get("parent") or recipe.get("parent")
     weights = manifest.files.get("weights.safetensors")
     rows: list[tuple[str, object, bool]] = [
-        ("Model", f"{in_words(manifest.model)}, {counted(weights_count(bundle), 'weight')}", False),
+        ("Model", f"{in_words(manifest.model)}, {_size(bundle, fitted)}", False),
         ("Input", input_words(bundle), False),
-        ("Learnt", _learnt(recipe, decisions), False),
-        ("Augmentation", ", ".join(recipe.get("augmentation", [])) or "none", False),
-        ("Precision", _with_reason(decisions), False),
-        ("Time", _time(recipe), False),
-        ("Ended by", recipe.get("ended", ""), False),
-        ("Random seed", recipe.get("seed", ""), False),
+        *(_by_steps(recipe) if fitted is None else _at_once(recipe, fitted)),
+        ("Chosen by", _chosen(recipe), False),
         ("Data", f"{data.get('name', '')}, read as {data.get('format', '')}", False),
         ("Data fingerprint", data.get("fingerprint", ""), True),
         ("Made from (parent)", parent or "", True),
@@ -79,6 +78,55 @@ def _rows(bundle: Bundle) -> list[tuple[str, str, bool]]:
         ),
     ]
     return [(what, shown(str(how), 400), code) for what, how, code in rows if how != ""]
+
+
+def _size(bundle: Bundle, fitted: Fitted | None) -> str:
+    return counted(weights_count(bundle), "weight" if fitted is None else "number")
+
+
+def _by_steps(recipe: Mapping[str, Any]) -> list[tuple[str, object, bool]]:
+    decisions: Mapping[str, Any] = recipe.get("decisions", {})
+    return [
+        ("Learnt", _learnt(recipe, decisions), False),
+        ("Augmentation", ", ".join(recipe.get("augmentation", [])) or "none", False),
+        ("Precision", _with_reason(decisions), False),
+        ("Time", _time(recipe, "learning"), False),
+        ("Ended by", recipe.get("ended", ""), False),
+        ("Random seed", recipe.get("seed", ""), False),
+    ]
+
+
+def _at_once(recipe: Mapping[str, Any], fitted: Fitted) -> list[tuple[str, object, bool]]:
+    """Without what has no meaning there: epochs, rates, precision, and a seed where nothing is drawn by chance."""
+    by_chance = (fitted.name == "svm" and isinstance(fitted.module, Linear)) or isinstance(fitted.module, Trees)
+    return [
+        ("Learnt", fitted_words(recipe, fitted), False),
+        ("Time", _time(recipe, "features and fit" if fitted.described else "counting"), False),
+        ("Random seed", recipe.get("seed", "") if by_chance else "", False),
+    ]
+
+
+def fitted_words(recipe: Mapping[str, Any], fitted: Fitted) -> str:
+    """What became of the images all at once."""
+    if fitted.name == "majority":
+        return "nothing is learnt but the share of each class"
+    weighted = ", each class weighing alike" if recipe.get("balance") == "weights" else ""
+    if fitted.name == "knn":
+        images = counted(fitted.sizes.get("images", 0), "training image")
+        return f"nothing is learnt: {images} are kept, as {sees_words(fitted)}"
+    return f"fitted at once by scikit-learn to {sees_words(fitted)}{weighted}"
+
+
+def at_once_words(recipe: Mapping[str, Any], fitted: Fitted) -> str:
+    """A sentence in the place of curves."""
+    words = fitted_words(recipe, fitted)
+    return f"{words[:1].upper()}{words[1:]}. It took no steps, so there is no curve to show."
+
+
+def _chosen(recipe: Mapping[str, Any]) -> str:
+    ladder = recipe.get("ladder")
+    words = ladder.get("words") if isinstance(ladder, Mapping) else None
+    return f"a ladder: {words}" if words else ""
 
 
 def _learnt(recipe: Mapping[str, Any], decisions: Mapping[str, Any]) -> str:
@@ -100,12 +148,12 @@ def _learnt(recipe: Mapping[str, Any], decisions: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _time(recipe: Mapping[str, Any]) -> str:
+def _time(recipe: Mapping[str, Any], what: str) -> str:
     if "seconds" not in recipe:
         return ""
     waiting = f", {recipe['waiting']:.1%} of it waiting for images" if "waiting" in recipe else ""
     memory = f"; at most {recipe['peak_memory'] / 1e9:.2f} GB of memory" if "peak_memory" in recipe else ""
-    return f"{recipe['seconds']:,} s of learning{waiting}{memory}"
+    return f"{recipe['seconds']:,} s of {what}{waiting}{memory}"
 
 
 def _with_reason(decisions: Mapping[str, Any]) -> str:

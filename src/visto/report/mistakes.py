@@ -20,8 +20,9 @@ _NAME, _ID = 40, 72
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One image: who it is, what is true, what was answered and how surely, and its picture where wanted."""
+    """One image: its row and id, what is true, what was answered and how surely, and its picture where wanted."""
 
+    row: int
     id: str
     truth: str
     answer: str
@@ -74,6 +75,7 @@ def _shown(evaluation: Evaluation, judged: Judged, row: int, image: Tensor | Non
     truth, said = (_names(evaluation.classes, value.classes) for value in (judged.targets[row], answer))
     number = decimal(float(sure[row])) if sure is not None else ""
     return Shown(
+        row=row,
         id=id,
         truth=truth,
         answer=said,

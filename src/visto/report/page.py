@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from visto.bundle import Bundle
+from visto.data.dataset import Item
 from visto.data.ledger import Entry, merge
 from visto.evaluation import Evaluation
 from visto.report.cautions import Caution, Facts, cautions
 from visto.report.classes import Table, class_table, group_table, split_table
+from visto.report.climbed import Climbed, climbed
 from visto.report.confusion import Confusion, confusion
 from visto.report.figures import Row, figure_rows, main_figure
+from visto.report.fitted import fitted_of
 from visto.report.headline import Headline, headline
+from visto.report.inside import Inside, Material, inside
 from visto.report.judged import Judged, class_counts, judged
-from visto.report.learning import Growth, Learning, growth, learning
+from visto.report.learning import Growth, Learning, epochs_of, growth, learning
 from visto.report.ledgers import Ledger, ledger_of
-from visto.report.making import Making, making
+from visto.report.making import Making, at_once_words, making
 from visto.report.mistakes import Mistakes, mistakes
 from visto.report.plot_coverage import coverage_plot
 from visto.report.plot_reliability import reliability_plot
@@ -57,10 +61,13 @@ class Page:
     mistakes: Mistakes
     samples: bool
     sureness: Sureness
+    inside: Inside | None
     splits: Table
     ledgers: Sequence[tuple[str, Ledger]]
     reasons: Ledger
+    ladder: Climbed | None
     learning: Learning | None
+    at_once: str
     growth: Growth | None
     making: Making
 
@@ -74,8 +81,9 @@ def gather_page(
     samples: bool,
     learning_curve: Mapping[str, Any] | None,
     listed: Counts,
+    trained_on: Sequence[Item],
 ) -> Page:
-    looked = judged(evaluation)
+    looked, fitted = judged(evaluation), fitted_of(bundle)
     have, answered = class_counts(evaluation)
     name = main_figure(evaluation.figures, history)
     known = calibration(looked)
@@ -91,7 +99,17 @@ def gather_page(
         answered=answered,
         trained=trained,
         ledger=both,
-        history=history,
+        history=epochs_of(history),
+        fitted=fitted,
+    )
+    errors = mistakes(evaluation, looked, samples=samples)
+    material = Material(
+        bundle=bundle,
+        evaluation=evaluation,
+        wrong=errors.first,
+        trained=trained_on,
+        counts=trained,
+        samples=samples,
     )
     return Page(
         headline=headline(facts),
@@ -102,15 +120,18 @@ def gather_page(
         confusion=confusion(evaluation.details, evaluation.classes),
         classes=class_table(evaluation.classes, evaluation.figures, have, _class_columns(evaluation, answered)),
         groups=group_table(evaluation.groups),
-        mistakes=mistakes(evaluation, looked, samples=samples),
+        mistakes=errors,
         samples=samples,
         sureness=_sureness(looked, known),
+        inside=inside(fitted, material),
         splits=split_table(evaluation.classes, listed, have),
         ledgers=_ledgers(ledger, evaluation.ledger, bundle),
         reasons=both,
-        learning=learning(history),
+        ladder=climbed(bundle.manifest.recipe),
+        learning=learning(facts.history),
+        at_once=at_once_words(bundle.manifest.recipe, fitted) if fitted else "",
         growth=growth(learning_curve),
-        making=making(bundle),
+        making=making(bundle, fitted),
     )
 
 
@@ -170,10 +191,15 @@ def render(page: Page) -> str:
 
 def _template() -> Template:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {"percent": percent, "counted": counted, "between": between, "rounded_down": rounded_down}
-    return environment.from_string(_resource("page.html.j2"))
+    return environment.get_template("page.html.j2")
 
 
 def _resource(name: str) -> str:

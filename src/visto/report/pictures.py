@@ -18,13 +18,13 @@ class Picture:
     coarse: bool
 
 
-def picture(image: Tensor) -> Picture:
-    """The uint8 image C×H×W at no more than 168 pixels a side: PNG where it is small anyway, else JPEG."""
+def picture(image: Tensor, longest: int = LONGEST) -> Picture:
+    """The uint8 image C×H×W at no more than ``longest`` pixels a side: PNG where it is small anyway, else JPEG."""
     pixels = image.permute(1, 2, 0).contiguous().numpy()
     found = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     small = max(found.size) <= 64
-    if max(found.size) > LONGEST:
-        found.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    if max(found.size) > longest:
+        found.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     if small:
         found.save(out, "PNG", optimize=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from visto.bundle import Bundle
+from visto.data.dataset import Item
 from visto.data.ledger import Entry
 from visto.evaluation import Evaluation
 from visto.files import write_bytes
@@ -21,12 +22,13 @@ def write_report(
     samples: bool = True,
     learning_curve: Mapping[str, Any] | None = None,
     listed: Counts | None = None,
+    trained_on: Sequence[Item] = (),
 ) -> Path:
     """Write what is known of ``bundle`` to ``path`` as HTML; equal input gives equal bytes, always under 5 MB.
 
     ``history`` and ``ledger`` are those of the run that made it (empty where they are lost). ``listed`` counts the
-    images of the training data by split and class, where it is at hand. Without ``samples`` the page holds no image.
-    Raises ResourceError where it cannot be written.
+    images of the training data by split and class, ``trained_on`` has the items of its training split in order, where
+    it is at hand. Without ``samples`` the page holds no image. Raises ResourceError where it cannot be written.
     """
     page = gather_page(
         bundle,
@@ -36,6 +38,7 @@ def write_report(
         samples=samples,
         learning_curve=learning_curve,
         listed=listed or {},
+        trained_on=trained_on,
     )
     write_bytes(path, render(page).encode("utf-8"))
     return path

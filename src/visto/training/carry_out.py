@@ -12,10 +12,13 @@ from visto.data.dataset import Dataset
 from visto.errors import UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
-from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State
+from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
 from visto.memory import peak_memory
+from visto.models import build_model
+from visto.preprocess import PREPROCESS
 from visto.spec import Spec
 from visto.tasks import TASKS
+from visto.training.at_once import fit_at_once
 from visto.training.folder import RunFolder
 from visto.training.inherit import inherited_weights, pretrained_weights, published_classifier, seen_with_parent
 from visto.training.learning import learn
@@ -38,15 +41,50 @@ def carry_out(
     folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice
 ) -> tuple[Bundle, Evaluation]:
     """The bundle of one model, and how it was judged. The folder is held, and knows what the run was started with."""
+    made = (_fitted if recipe.learner == "classic" else _descended)(folder, recipe, work, clock, voice)
+    task, judged = calibrated(made.task, recipe.task, made.found, work)
+    bundle = write(
+        folder, work, task, judged, model=made.model, recipe={**recipe.to_json(), **made.told}, weights=made.weights
+    )
+    folder.finish()
+    return bundle, judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A model that has learnt: what it ``found`` for the validation images, and what is ``told`` of its making."""
+
+    task: Task[Any, Any]
+    model: Spec[nn.Module]
+    weights: Mapping[str, Tensor]
+    found: Mapping[str, Tensor]
+    told: Mapping[str, Any]
+
+
+def _descended(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice) -> _Made:
+    """Learnt step by step."""
     learner = _learner(folder, recipe, work, voice)
     state = _learnt(learner, folder, clock, voice)
     weights = stored(learner.feed.whole(state.weights()))
     model, weights, found = looked_again(recipe, weights, work.prepared.validation, learner.task, voice)
-    task, judged = calibrated(learner.task, recipe.task, found, work)
-    made = {**recipe.to_json(), "decisions": state.decisions, "ended": state.ended, **_spent(state, voice)}
-    bundle = write(folder, work, task, judged, model=model, recipe=made, weights=weights)
-    folder.finish()
-    return bundle, judged
+    told = {"decisions": state.decisions, "ended": state.ended, **_spent(state, voice)}
+    return _Made(task=learner.task, model=model, weights=weights, found=found, told=told)
+
+
+def _fitted(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice) -> _Made:
+    """Fitted at once, to features."""
+    fitted = fit_at_once(folder, recipe, work.prepared.train, clock, voice)
+    preprocess = recipe.preprocess.build(PREPROCESS)
+    found = outputs(fitted.model, preprocess, fitted.weights, work.prepared.validation)
+    folder.write_history([])
+    told = {"decisions": {}, "ended": "", "seconds": round(fitted.seconds, 1), "peak_memory": fitted.peak_memory}
+    return _Made(
+        task=TASKS[recipe.task](classes=work.dataset.classes),
+        model=fitted.model,
+        weights=fitted.weights,
+        found=found,
+        told=told,
+    )
 
 
 def _spent(state: State, voice: Voice) -> dict[str, float]:
@@ -95,7 +133,7 @@ def write(
         recipe=recipe,
         data=described(work.dataset, prepared, request.get("split_seed", 0)),
         metrics=judged.figures,
-        holds_training_data=False,
+        holds_training_data=any(getattr(part, "holds_training_data", False) for part in build_model(model).modules()),
         versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

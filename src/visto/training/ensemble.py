@@ -38,11 +38,19 @@ def carry_out_asked(
     if not count:
         return carry_out(folder, recipe, work, clock, voice)
     recipes = [replace(recipe, seed=recipe.seed + k, budget=recipe.budget / count) for k in range(count)]
-    members = _members(folder, recipes, work, clock, voice)
-    folder.write_history(_mean([folder.inside(folder.members, str(k)).read_history() for k in range(count)]))
-    bundle, judged = _together(folder, recipes, members, work, voice)
+    bundle, judged = carry_out_together(folder, recipes, work, clock, voice)
     folder.finish()
     return bundle, judged
+
+
+def carry_out_together(
+    folder: RunFolder, recipes: Sequence[Recipe], work: Work, clock: Callable[[], float], voice: Voice
+) -> tuple[Bundle, Evaluation]:
+    """The bundle of an ensemble with a member for each recipe, and how it was judged; members that are there count."""
+    members = _members(folder, recipes, work, clock, voice)
+    histories = [folder.inside(folder.members, str(k)).read_history() for k in range(len(recipes))]
+    folder.write_history(_mean(histories))
+    return _together(folder, recipes, members, work, voice)
 
 
 def _members(

@@ -19,8 +19,8 @@ _SETTINGS = {"recipe", "request", "fingerprint", "order", "threads", "processor"
 class RunFolder:
     """The folder of one run: ``run.json`` (what it was started with), ``state``, ``history.jsonl``, ``ledger.csv``.
 
-    The runs that make the members of an ensemble, or the points of a learning curve, lie inside; ``root`` is the
-    folder of the outermost run.
+    The runs that make the members of an ensemble, the rungs of a ladder or the points of a learning curve lie inside;
+    ``root`` is the folder of the outermost run.
     """
 
     def __init__(self, bundle: Path, root: Path | None = None) -> None:
@@ -29,13 +29,15 @@ class RunFolder:
         self.root = root or self.path
         self.members = self.path / "members"
         self.curve = self.path / "curve"
+        self.rungs = self.path / "rungs"
+        self.ladder = self.path / "ladder.json"
         self.learning_curve = self.path / "learning-curve.json"
         self.state = self.path / "state"
         self.features = self.path / "features"
         self._settings = self.path / "run.json"
 
     def inside(self, place: Path, name: str) -> "RunFolder":
-        """The folder of a run that serves this one: ``place`` is ``members`` or ``curve``."""
+        """The folder of a run that serves this one: ``place`` is ``members``, ``rungs`` or ``curve``."""
         return RunFolder(place / f"{name}.visto", self.root)
 
     @contextlib.contextmanager
@@ -88,9 +90,15 @@ class RunFolder:
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Keep what the run is started with; nothing of an earlier one that has ended may be taken for its own."""
-        for path in (self.state, self.learning_curve, self.features, self.features.with_name("features.json")):
+        for path in (
+            self.state,
+            self.learning_curve,
+            self.ladder,
+            self.features,
+            self.features.with_name("features.json"),
+        ):
             self._remove(path)
-        self.remove_folders(self.members, self.curve)
+        self.remove_folders(self.members, self.curve, self.rungs)
         write_json(self._settings, settings)
 
     def read_settings(self) -> dict[str, Any]:
@@ -118,7 +126,7 @@ class RunFolder:
         write_json(self._settings, {**self.read_settings(), "ended": True})
         for path in (self.state, self.features, self.features.with_name("features.json")):
             self._remove(path)
-        self.remove_folders(self.members)
+        self.remove_folders(self.members, self.rungs)
 
     def remove_folders(self, *paths: Path) -> None:
         """Remove folders with all that is in them, where they are there. Raises ResourceError."""

@@ -31,9 +31,10 @@ from visto.training.ensemble import carry_out_asked
 from visto.training.folder import RunFolder
 from visto.training.power_law import forecast
 from visto.training.prepare import mean_and_deviation
-from visto.training.run import Trained, plan_of, resumed, settled
+from visto.training.run import Trained, resumed
 from visto.training.run import train as train_once
 from visto.training.second_look import first_look
+from visto.training.settle import plan_of, settled
 from visto.types import Figure, Metric, Voice
 
 PARTS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))

@@ -11,6 +11,7 @@ from visto.learn import GradientLearner, State, fit, save_state
 from visto.training.folder import RunFolder
 from visto.types import Voice
 
+_PACE = 3.0  # seconds between two looks at whether the budget will be kept
 _SAVE_EVERY = 15.0  # seconds at the most: what a kill costs
 
 
@@ -32,10 +33,15 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
     if state.ended:
         voice.say(state.ended)
     due = time.perf_counter() + 1
-    with _stoppable() as stopped:
+    paced, step_then = time.perf_counter(), state.step
+    with stoppable() as stopped:
         for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):
             if step.figures is not None:
                 voice.say(_epoch_line(step.figures, state, learner.task.monitor[0]))
+            if (passed := time.perf_counter() - paced) > _PACE:
+                if learner.keep_pace(state, state.step - step_then, passed, clock()):
+                    voice.say(f"slower than planned: {state.total_steps:,} steps in all")
+                paced, step_then = time.perf_counter(), state.step
             if stopped or time.perf_counter() > due:
                 due = _keep(folder, state)
             if stopped:
@@ -57,7 +63,7 @@ def _keep(folder: RunFolder, state: State) -> float:
 
 
 @contextmanager
-def _stoppable() -> Iterator[list[type[Interrupted]]]:
+def stoppable() -> Iterator[list[type[Interrupted]]]:
     """A list that fills when Ctrl-C or SIGTERM asks us to stop: the step in hand is finished first."""
     asked: list[type[Interrupted]] = []
     kinds = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}

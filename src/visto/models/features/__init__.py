@@ -11,6 +11,7 @@ from torch import nn
 
 from visto.models.features.colour import colour
 from visto.models.features.cooccurrence import cooccurrence
+from visto.models.features.deep import deep
 from visto.models.features.edges import edges
 from visto.models.features.hog import hog
 from visto.models.features.lbp import lbp
@@ -23,4 +24,5 @@ FEATURES: dict[str, Callable[..., nn.Module]] = {
     "colour": colour,
     "edges": edges,
     "co-occurrence": cooccurrence,
+    "deep": deep,
 }

@@ -1,0 +1,125 @@
+"""The ladder: what is tried, what is kept, what a stopped one goes on with."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import visto
+from visto.bundle import read_bundle
+from visto.data.facts import Facts
+from visto.recipes import Request
+from visto.training.journal import Journal, Row
+from visto.training.ladder import climbs
+from visto.training.rungs import rungs_for
+from visto.types import Silent, Size
+
+COMMAND = [sys.executable, "-m", "visto", "train", "digits", "--budget", "9s", "--threads", "1", "--no-samples"]
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def say(self, words: str) -> None:
+        self.words.append(words)
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], float]:
+    out, voice = tmp_path_factory.mktemp("ladder") / "digits.visto", Heard()
+    began = time.perf_counter()
+    visto.train("digits", out, budget=14, threads=1, voice=voice, samples=False)
+    return out, voice.words, time.perf_counter() - began
+
+
+def test_the_best_is_kept_and_all_are_told(climbed: tuple[Path, list[str], float]) -> None:
+    out, words, seconds = climbed
+    ladder = read_bundle(out).manifest.recipe["ladder"]
+    rows = {row["name"]: row for row in ladder["rungs"]}
+    assert rows["majority class"]["kept"]
+    assert rows["logistic on raw"]["kept"]
+    assert ladder["best"] == [row["name"] for row in ladder["rungs"] if row["kept"]][-1]
+    for name, row in rows.items():
+        assert any(line.startswith(f"{name}: ") for line in words), name
+        assert row["value"] is None or row["value"]["low"] < row["value"]["high"]
+    history = [json.loads(line) for line in (out.with_name("digits.run") / "history.jsonl").read_text().splitlines()]
+    assert [row["rung"] for row in history if "rung" in row] == list(rows)
+    assert not (out.with_name("digits.run") / "rungs").exists()
+    assert seconds < 16
+    assert visto.evaluate(str(out), "digits", threads=1).figures["accuracy"].value > 0.93
+
+
+def test_a_budget_for_nothing_gives_the_majority_class(tmp_path: Path) -> None:
+    voice = Heard()
+    model = visto.train("digits", tmp_path / "a.visto", budget=0.5, threads=1, voice=voice, samples=False)
+    assert model.bundle.manifest.model.name == "majority"
+    assert any("nothing was found to be better than always answering" in line for line in voice.words)
+
+
+@pytest.mark.parametrize("moment", [3.0, 6.0])
+def test_a_killed_climb_goes_on_with_what_was_decided(moment: float, tmp_path: Path) -> None:
+    out = tmp_path / "digits.visto"
+    process = subprocess.Popen([*COMMAND, "-o", str(out), "--quiet"])
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    path = tmp_path / "digits.run" / "ladder.json"
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    began = tmp_path / "digits.run" / "run.json"
+    subprocess.run([*COMMAND, "-o", str(out), "--quiet", *(["--resume"] if began.exists() else [])], check=True)
+    rows = read_bundle(out).manifest.recipe["ladder"]["rungs"]
+    assert rows[: len(before)] == before
+    assert len({row["name"] for row in rows}) == len(rows)
+
+
+GREY = Facts(typical=Size(height=28, width=28), uniform=True, channels=1)
+PHOTOS = Facts(typical=Size(height=400, width=300), uniform=False, channels=3)
+
+
+def names(facts: Facts, images: int, **asked: Any) -> list[str]:
+    return [rung.name for rung in rungs_for(facts, Request(budget=60, **asked), images)]
+
+
+def test_what_is_tried_depends_on_the_data() -> None:
+    assert names(GREY, 70_000) == ["logistic on hog", "forest on hog", "svm on hog", "small CNN", "speedrun CNN"]
+    assert names(PHOTOS, 3000)[3:] == ["frozen backbone, linear head", "small CNN", "fine-tuned backbone"]
+    assert names(PHOTOS, 3000, scratch=True)[3:] == ["small CNN", "residual CNN"]
+
+
+def test_who_asks_for_one_model_gets_it() -> None:
+    assert climbs(Request(budget=60.0, seed=3), "classification")
+    assert not climbs(Request(budget=60.0, model="cnn"), "classification")
+    assert not climbs(Request(budget=60.0), "multilabel")
+    assert not climbs(Request(), "classification")
+
+
+def test_the_journal_counts_the_seconds_of_earlier_processes(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "ladder.json", lambda: 5.0)
+    first.decide(Row(name="a", words="left out"))
+    again = Journal(tmp_path / "ladder.json", lambda: 2.0)
+    assert again.clock() == pytest.approx(7.0)
+    assert again.decided("a") == Row(name="a", words="left out")
+    assert again.decided("b") is None
+
+
+def test_a_tie_goes_to_the_cheaper(climbed: tuple[Path, list[str], float]) -> None:
+    from visto.training.journal import weighed
+
+    model = visto.load(climbed[0])
+    judged = visto.evaluate(model, "digits", threads=1)
+    row = weighed("twin", model.bundle, judged, 1.0, "the first", judged)
+    assert not row.kept
+    assert row.words == "not surely better than the first, which is cheaper"
+    wrong = [replace(a, value=replace(a.value, index=0, scores=torch.eye(10)[0])) for a in judged.answers]
+    assert not weighed("worse", model.bundle, replace(judged, answers=wrong), 1.0, "it", judged).kept
+    assert weighed("better", model.bundle, judged, 1.0, "it", replace(judged, answers=wrong)).kept
