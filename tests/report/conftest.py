@@ -153,6 +153,7 @@ def report(tmp_path: Path) -> Callable[..., Read]:
         ledger: Sequence[Entry] = (),
         samples: bool = True,
         learning_curve: Mapping[str, Any] | None = None,
+        tuning: Mapping[str, Any] | None = None,
         listed: Mapping[str, Mapping[str, int]] | None = None,
         bundle: Bundle | None = None,
     ) -> Read:
@@ -164,6 +165,7 @@ def report(tmp_path: Path) -> Callable[..., Read]:
             ledger=ledger,
             samples=samples,
             learning_curve=learning_curve,
+            tuning=tuning,
             listed=listed,
         )
         assert path.stat().st_size < 5_000_000

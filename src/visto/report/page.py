@@ -26,6 +26,7 @@ from visto.report.mistakes import Mistakes, mistakes
 from visto.report.plot_coverage import coverage_plot
 from visto.report.plot_reliability import reliability_plot
 from visto.report.sureness import Calibration, Kept, calibration, coverage, thresholds
+from visto.report.tuning import Tuning, tuned
 from visto.report.words import between, counted, percent, rounded_down
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -62,6 +63,7 @@ class Page:
     reasons: Ledger
     learning: Learning | None
     growth: Growth | None
+    tuning: Tuning | None
     making: Making
 
 
@@ -73,6 +75,7 @@ def gather_page(
     *,
     samples: bool,
     learning_curve: Mapping[str, Any] | None,
+    tuning: Mapping[str, Any] | None,
     listed: Counts,
 ) -> Page:
     looked = judged(evaluation)
@@ -110,6 +113,7 @@ def gather_page(
         reasons=both,
         learning=learning(history),
         growth=growth(learning_curve),
+        tuning=tuned(tuning),
         making=making(bundle),
     )
 

@@ -20,6 +20,7 @@ def write_report(
     ledger: Sequence[Entry],
     samples: bool = True,
     learning_curve: Mapping[str, Any] | None = None,
+    tuning: Mapping[str, Any] | None = None,
     listed: Counts | None = None,
 ) -> Path:
     """Write what is known of ``bundle`` to ``path`` as HTML; equal input gives equal bytes, always under 5 MB.
@@ -35,6 +36,7 @@ def write_report(
         ledger,
         samples=samples,
         learning_curve=learning_curve,
+        tuning=tuning,
         listed=listed or {},
     )
     write_bytes(path, render(page).encode("utf-8"))
