@@ -32,7 +32,7 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
     if state.ended:
         voice.say(state.ended)
     due = time.perf_counter() + 1
-    with _stoppable() as stopped:
+    with stoppable() as stopped:
         for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):
             if step.figures is not None:
                 voice.say(_epoch_line(step.figures, state, learner.task.monitor[0]))
@@ -57,7 +57,7 @@ def _keep(folder: RunFolder, state: State) -> float:
 
 
 @contextmanager
-def _stoppable() -> Iterator[list[type[Interrupted]]]:
+def stoppable() -> Iterator[list[type[Interrupted]]]:
     """A list that fills when Ctrl-C or SIGTERM asks us to stop: the step in hand is finished first."""
     asked: list[type[Interrupted]] = []
     kinds = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}

@@ -97,7 +97,7 @@ def train(
         if resume and folder.unfinished:
             recipe, prepared = resumed(folder, dataset, request, parent, threads, inexact, voice)
         else:
-            recipe, prepared = _started(folder, dataset, request, parent, threads, voice)
+            recipe, prepared = started(folder, dataset, request, parent, threads, voice)
         seen = stamps(prepared.train)
         work = Work(dataset=dataset, prepared=prepared, parent=parent)
         bundle, judged = carry_out_asked(folder, recipe, work, clock, voice)
@@ -124,7 +124,7 @@ class Plan:
         return self.fits[0]
 
 
-def _started(
+def started(
     folder: RunFolder, dataset: Dataset, request: Request, parent: Bundle | None, threads: int, voice: Voice
 ) -> tuple[Recipe, Prepared]:
     """Settle the recipe of a new run, and keep it with what it depends on."""
