@@ -52,8 +52,8 @@ def test_a_tuning_is_shown(report: Report) -> None:
     page = report(some(), tuning=TUNING)
     assert "How its settings were chosen" in page.said
     assert "The winner <is> better." in page.said
-    assert "lr 0.01 0.03 75.0 %" in page.said
-    assert "kernel 3 5 25.0 %" in page.said
+    assert "lr 0.01 0.03 75 %" in page.said
+    assert "kernel 3 5 25 %" in page.said
     assert "5 trials learnt from 80 training images and were judged on 20 others" in page.said
     assert "over the 3 trials that went to their end: with so few it is rough" in page.said
     assert "lr 0.03, kernel 5 90.0 % to its end" in page.said

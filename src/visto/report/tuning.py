@@ -8,10 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from visto.report.plot_tuning import Dot, Up, curves_plot, slice_plot, trials_plot
-from visto.report.words import amount, counted, kind, lowered, percent, shown
+from visto.report.words import NBSP, amount, counted, kind, lowered, shown
 
 _MOST = 200  # trials, choices: a page stays a page
-_OPTION = 12  # characters of an option below a plot
+_LETTERS = 52  # that have room below a plot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def _words(content: Mapping[str, Any], choices: Sequence[Mapping[str, Any]], tri
     if learnt and held:
         said.append(
             f"{counted(trials, 'trial')} learnt from {counted(int(learnt), 'training image')} and were judged on "
-            f"{int(held):,} others; the images that this report judges on had no part in it."
+            f"{int(held):,} others; no trial looked at a validation or test image."
         )
     whole = _number(content.get("importance_from"))
     if whole and any(_number(choice.get("importance")) is not None for choice in choices):
@@ -83,7 +83,7 @@ def _words(content: Mapping[str, Any], choices: Sequence[Mapping[str, Any]], tri
 
 def _row(choice: Mapping[str, Any]) -> tuple[str, str, str, str]:
     importance = _number(choice.get("importance"))
-    share = "–" if importance is None or not 0 <= importance <= 1 else percent(importance)
+    share = "–" if importance is None or not 0 <= importance <= 1 else f"{100 * importance:.0f}{NBSP}%"
     return shown(choice["name"]), _written(choice.get("default")), _written(choice.get("winner")), share
 
 
@@ -94,7 +94,8 @@ def _plots(trials: Sequence[_Trial], best: int, up: Up, title: str) -> list[tupl
     plots = [
         (
             trials_plot(dots, up, words=words),
-            "Trial by trial; the line is the best so far. Hollow: stopped before its end, so not comparable.",
+            "Trial by trial; the line is the best so far. Hollow: stopped before its end, so not comparable. What lies "
+            "far below the others is drawn at the foot.",
         )
     ]
     curves = [trial.curve for trial in trials]
@@ -127,7 +128,7 @@ def _slice(
     plot = slice_plot(
         f"slice-{place}",
         dots,
-        [shown(option, _OPTION) for option in options],
+        [shown(option, max(4, _LETTERS // len(options))) for option in options] if options else [],
         up,
         title=shown(name),
         words=f"{title} against {shown(name)}",

@@ -26,7 +26,7 @@ from visto.training.tuning.trial import Result, Tried
 _NAME = "visto tune"
 _AT_RANDOM = 8  # trials before what they showed decides what is tried
 _BEFORE_PRUNING = 8  # trials that go to their end: what is told of the choices rests on them
-_PRUNED_FROM = 20  # per cent of a trial's steps
+_PRUNED_FROM = 50  # per cent of a trial's steps: before, a high learning rate looks worse than it ends
 _FEWEST = 6  # trials that went to their end: from fewer no importance is told
 
 
