@@ -28,13 +28,14 @@ from visto.prediction import Predicted, TorchRecogniser
 from visto.prediction import predict as _predict
 from visto.quantities import seconds
 from visto.recipes import Request
-from visto.report import read_learning_curve, read_run, report_path
+from visto.report import read_learning_curve, read_run, read_tuning, report_path
 from visto.report import write_report as _write_report
-from visto.training import RunFolder
+from visto.training import RunFolder, Trained
 from visto.training import train as _train
+from visto.training import tune as _tune
 from visto.types import SPLITS, Answer, Silent, Split, Voice
 
-__all__ = ["Model", "compare", "evaluate", "load", "read", "train", "write_report"]
+__all__ = ["Model", "compare", "evaluate", "load", "read", "train", "tune", "write_report"]
 
 
 class Model:
@@ -57,6 +58,11 @@ class Model:
     def learning_curve(self) -> Mapping[str, Any] | None:
         """Points, forecast and words, where it was trained with one and its run still lies beside it."""
         return read_learning_curve(self.path)
+
+    @property
+    def tuning(self) -> Mapping[str, Any] | None:
+        """Choices, trials, importance and comparison, where it was tuned and its run still lies beside it."""
+        return read_tuning(self.path)
 
     def predict(
         self, image: str | Path | bytes, *, threshold: float = 0.0, confidence: float | None = None
@@ -188,15 +194,98 @@ def train(
     )
     result = Model(trained.bundle)
     result._temporary = temporary
-    page = RunFolder(path).path / "report.html"
-    # a run that was killed after its bundle was written, or asked for a curve later, still gets its page
-    if out is not None and (trained.judged is not None or learning_curve or not page.exists()):
-        try:
-            judged = trained.judged or evaluate(result, dataset, split="validation", threads=threads)
-            write_report(result, judged, page, data=dataset, samples=samples)
-        except VistoError as error:  # the bundle stands all the same
-            (voice or Silent()).say(f"no report was written: {error.message}")
+    if temporary is None:
+        _report(result, trained, dataset, learning_curve, samples, threads, voice or Silent())
     return result
+
+
+def tune(
+    data: Dataset | str | Path,
+    out: str | Path | None = None,
+    *,
+    search: Sequence[str] | None = None,
+    budget: str | float | None = None,
+    trials: int | None = None,
+    model: str | None = None,
+    size: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    epochs: float | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    augmentation: Sequence[str] | None = None,
+    balance: str | None = None,
+    prepare: Sequence[str] | None = None,
+    scratch: bool = False,
+    download: bool = False,
+    device: str | None = None,
+    seed: int | None = None,
+    split_seed: int | None = None,
+    resume: bool = False,
+    inexact: bool = False,
+    samples: bool = True,
+    threads: int = 0,
+    voice: Voice | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Model:
+    """Choose settings for ``data``, train with the best of them, and give the better of that model and the default one.
+
+    ``search`` names what is chosen, such as "lr" or "kernel" (None: all that no other argument fixes).
+    Trials are judged on a part held out of the training images; ``Model.tuning`` has them all. ``budget`` covers
+    everything; without it there are ``trials`` (24), each with a third of the epochs. Needs Optuna. Raises UsageError,
+    DataError, ModelError, ResourceError.
+    """
+    dataset = data if isinstance(data, Dataset) else read(data, split_seed=split_seed or 0)
+    request = Request(
+        tune=True,
+        search=tuple(search) if search is not None else None,
+        budget=seconds(budget) if budget is not None else None,
+        trials=trials,
+        model=model,
+        size=size,
+        arguments=arguments or None,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        augmentation=tuple(augmentation) if augmentation is not None else None,
+        balance=balance,
+        prepare=tuple(prepare) if prepare is not None else None,
+        scratch=scratch or None,
+        download=download or None,
+        device=device,
+        seed=seed,
+        split_seed=split_seed,
+    )
+    temporary = tempfile.TemporaryDirectory(prefix="visto-") if out is None else None
+    path = Path(temporary.name) / "model.visto" if temporary else Path(str(out))
+    trained = _tune(
+        dataset,
+        path,
+        request,
+        voice=voice or Silent(),
+        resume=resume,
+        inexact=inexact,
+        threads=threads,
+        clock=clock,
+    )
+    result = Model(trained.bundle)
+    result._temporary = temporary
+    if temporary is None:
+        _report(result, trained, dataset, False, samples, threads, voice or Silent())
+    return result
+
+
+def _report(
+    model: Model, trained: Trained, dataset: Dataset, again: bool, samples: bool, threads: int, voice: Voice
+) -> None:
+    """Write the page of a run; one that was killed after its bundle was written, or asked for a curve, gets it too."""
+    page = RunFolder(model.path).path / "report.html"
+    if trained.judged is None and not again and page.exists():
+        return
+    try:
+        judged = trained.judged or evaluate(model, dataset, split="validation", threads=threads)
+        write_report(model, judged, page, data=dataset, samples=samples)
+    except VistoError as error:  # the bundle stands all the same
+        voice.say(f"no report was written: {error.message}")
 
 
 def evaluate(
@@ -281,6 +370,7 @@ def write_report(
         ledger=run.ledger,
         samples=samples,
         learning_curve=run.learning_curve,
+        tuning=run.tuning,
         listed={split: per for split, per in counts.items() if any(per.values())},
         trained_on=parts.get("train", ()),
     )

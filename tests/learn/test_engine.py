@@ -1,12 +1,14 @@
 """The engine: chosen by trial steps, stored, and the same when read back."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import visto.learn.engine as engine
 from visto.errors import ResourceError, UsageError
-from visto.learn.engine import Engine, check_device, choose
+from visto.learn.engine import Engine, check_device, choose, disagreement
 
 
 class Slow(nn.Module):
@@ -75,3 +77,30 @@ def test_devices_that_are_not_there() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ResourceError, match="no CUDA device"):
             check_device("cuda")
+
+
+class Unwritten(torch.autograd.Function):
+    """A layer whose gradient is not all written, as that of some bf16 kernels."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: Tensor) -> Tensor:
+        return x @ weight
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        return gradients[0], torch.full((4, 4), torch.inf)
+
+
+class Broken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.eye(4))
+        self.last = nn.Parameter(torch.eye(4))
+
+    def forward(self, images_nchw: Tensor) -> dict[str, Tensor]:
+        x: Tensor = Unwritten.apply(images_nchw.flatten(1), self.first)  # type: ignore[no-untyped-call]
+        return {"logits": x @ self.last}
+
+
+def test_one_infinite_gradient_is_enough_to_distrust_bf16() -> None:
+    assert disagreement(Broken(), torch.ones(2, 1, 2, 2)) == float("inf")

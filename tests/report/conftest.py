@@ -185,6 +185,7 @@ def report(tmp_path: Path) -> Callable[..., Read]:
         ledger: Sequence[Entry] = (),
         samples: bool = True,
         learning_curve: Mapping[str, Any] | None = None,
+        tuning: Mapping[str, Any] | None = None,
         listed: Mapping[str, Mapping[str, int]] | None = None,
         bundle: Bundle | None = None,
         trained_on: Sequence[Item] = (),
@@ -197,6 +198,7 @@ def report(tmp_path: Path) -> Callable[..., Read]:
             ledger=ledger,
             samples=samples,
             learning_curve=learning_curve,
+            tuning=tuning,
             listed=listed,
             trained_on=trained_on,
         )

@@ -29,11 +29,13 @@ def test_all_of_it_is_read(run: Path, tmp_path: Path) -> None:
     (run / "history.jsonl").write_text('{"epoch": 1}\n{"epoch": 2, "loss": NaN}\n')
     (run / "run.json").write_text(json.dumps({"source": {"path": "photos", "format": "class-folders"}}))
     (run / "learning-curve.json").write_text('{"points": []}')
+    (run / "tuning.json").write_text('{"trials": []}')
     found = read_run(tmp_path / "a.visto")
     assert tuple(found.ledger) == entries
     assert [row["epoch"] for row in found.history] == [1, 2]
     assert found.source == ("photos", "class-folders")
     assert found.learning_curve == {"points": []}
+    assert found.tuning == {"trials": []}
 
 
 @pytest.mark.parametrize("settings", ["{}", '{"source": 3}', '{"source": {"path": 4}}', '{"source": null}'])
@@ -49,6 +51,7 @@ def test_a_run_that_does_not_say_where_its_data_was(run: Path, tmp_path: Path, s
         ("history.jsonl", "[1]"),
         ("run.json", "[" * 100_000),
         ("learning-curve.json", "3"),
+        ("tuning.json", "3"),
         ("ledger.csv", ""),
         ("ledger.csv", "id,status\n"),
         ("ledger.csv", "id,status,reason\na,thrown away,\n"),

@@ -15,6 +15,9 @@ from PIL import Image
 import visto
 from visto.__main__ import run
 from visto.bundle import read_bundle
+from visto.recipes import Request
+from visto.training import tune
+from visto.types import Silent
 
 QUICK = ("--size", "64", "--views", "1", "--epochs", "2", "--threads", "1")
 
@@ -71,6 +74,21 @@ def test_a_killed_transfer_ends_the_same(tmp_path: Path) -> None:
             process.wait()
         subprocess.run([*command, "-o", out, "--resume"], check=True)
         assert Path(out, "weights.safetensors").read_bytes() == Path("whole.visto/weights.safetensors").read_bytes()
+
+
+def test_what_a_pretrained_model_leaves_to_choose(tmp_path: Path) -> None:
+    data = visto.read(photos(tmp_path / "photos", {"across": 75, "down": 75}))
+    search = ("lr", "epochs", "unfreeze", "augment")
+    request = Request(tune=True, search=search, trials=2, size=64, views=1, epochs=1.0, batch_size=16)
+    bundle = tune(data, tmp_path / "t.visto", request, voice=Silent(), threads=1).bundle
+    tuning = visto.load(tmp_path / "t.visto").tuning
+    assert tuning is not None
+    assert [choice["name"] for choice in tuning["choices"]] == list(search)
+    assert tuning["choices"][2]["options"] == [0, 3, 6]
+    assert len(tuning["trials"]) == 2
+    assert tuning["trials"][0]["figure"] is not None
+    assert bundle.manifest.recipe["learner"] == "transfer"
+    assert not (tmp_path / "t.run" / "tuning").exists()
 
 
 def test_a_preparation_is_stored_and_applied_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,7 +81,7 @@ class GradientLearner:
         recipe, trial = self.recipe, self._copy(state)
         step = seconds_a_step(lambda k: self._rehearse(trial, k), 0.02 * recipe.budget)
         began = time.perf_counter()
-        self._look(trial)
+        self.look(trial)
         cost = step + (time.perf_counter() - began) / self.feed.order.steps_per_epoch
         end = self._seconds_to_judge() + _WRITING
         state.total_steps = int(_CAREFUL * (recipe.budget - clock() - end) / cost)
@@ -148,7 +148,7 @@ class GradientLearner:
         last = state.step == state.total_steps
         figures = None
         if last or state.step % self.feed.order.steps_per_epoch == 0:
-            figures = self._look(state)
+            figures = self.look(state)
             figures |= {"epoch": math.ceil(state.step / self.feed.order.steps_per_epoch), "loss": loss, "lr": rate}
             state.history.append(figures)
             self._mark_best(state)
@@ -177,7 +177,8 @@ class GradientLearner:
         state.optimiser.step()
         return value
 
-    def _look(self, state: State) -> dict[str, float]:
+    def look(self, state: State) -> dict[str, float]:
+        """What the averaged weights give for the held-out images: ``validation_loss`` and the monitored figure."""
         model, parts = state.model.eval(), []
         with torch.no_grad(), self.engine.autocast():
             for inputs in self.feed.held_out():

@@ -20,7 +20,8 @@ class Request:
     ``start_from`` is the manifest digest of the bundle that is fine-tuned. ``prepare`` has steps of
     ``visto.preprocess.STEPS``. ``scratch`` leaves pretrained weights out, ``download`` allows to fetch them;
     ``unfreeze`` says how many of a backbone's last stages learn. ``ensemble`` is how many models make one;
-    ``learning_curve`` asks what more images would buy. Raises UsageError for an ensemble of fewer than 2 or over 20.
+    ``learning_curve`` asks what more images would buy. ``tune`` has settings chosen: those that ``search`` names, in at
+    most so many ``trials``. Raises UsageError for an ensemble of fewer than 2 or over 20.
     """
 
     model: str | None = None
@@ -56,6 +57,9 @@ class Request:
     split_seed: int | None = None
     ensemble: int | None = None
     learning_curve: bool | None = None
+    tune: bool | None = None
+    search: Sequence[str] | None = None
+    trials: int | None = None
 
     def __post_init__(self) -> None:
         if self.ensemble is not None and not 2 <= self.ensemble <= MOST_MEMBERS:
@@ -83,6 +87,9 @@ _NOT_IN_RECIPE = {
     "unfreeze",
     "ensemble",
     "learning_curve",
+    "tune",
+    "search",
+    "trials",
 }
 # what has a meaning for a model that is fitted at once
 _FOR_CLASSIC = {
@@ -148,6 +155,9 @@ def check_same(stored: Mapping[str, Any], request: Request) -> None:
 
     Options may be left out, but for those that decide what is read: the parent and the split.
     """
+    if bool(stored.get("tune")) != bool(request.tune):
+        verb = "tune" if stored.get("tune") else "train"
+        raise UsageError(f"this run was started by visto {verb}", hint=f"go on with it by visto {verb}")
     for name, option in (("start_from", "--from"), ("split_seed", "--split-seed")):
         if name in stored and name not in request.given():
             raise UsageError(f"this run was started with {option}", hint="give it again beside --resume")

@@ -30,6 +30,7 @@ from visto.report.mistakes import Mistakes, mistakes
 from visto.report.plot_coverage import coverage_plot
 from visto.report.plot_reliability import reliability_plot
 from visto.report.sureness import Calibration, Kept, calibration, coverage, thresholds
+from visto.report.tuning import Tuning, tuned
 from visto.report.words import between, counted, percent, rounded_down
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -69,6 +70,7 @@ class Page:
     learning: Learning | None
     at_once: str
     growth: Growth | None
+    tuning: Tuning | None
     making: Making
 
 
@@ -80,6 +82,7 @@ def gather_page(
     *,
     samples: bool,
     learning_curve: Mapping[str, Any] | None,
+    tuning: Mapping[str, Any] | None,
     listed: Counts,
     trained_on: Sequence[Item],
 ) -> Page:
@@ -131,6 +134,7 @@ def gather_page(
         learning=learning(facts.history),
         at_once=at_once_words(bundle.manifest.recipe, fitted) if fitted else "",
         growth=growth(learning_curve),
+        tuning=tuned(tuning),
         making=making(bundle, fitted),
     )
 

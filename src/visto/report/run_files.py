@@ -19,6 +19,7 @@ class RunFiles:
     history: Sequence[Mapping[str, Any]] = ()
     ledger: Sequence[Entry] = ()
     learning_curve: Mapping[str, Any] | None = None
+    tuning: Mapping[str, Any] | None = None
     source: tuple[str, str | None] | None = None
 
 
@@ -30,15 +31,24 @@ def read_run(bundle: Path) -> RunFiles:
         history=_history(folder / "history.jsonl"),
         ledger=_ledger(folder / "ledger.csv"),
         learning_curve=read_learning_curve(bundle),
+        tuning=read_tuning(bundle),
         source=_source(_object(settings, folder / "run.json")) if settings is not None else None,
     )
 
 
 def read_learning_curve(bundle: Path) -> dict[str, Any] | None:
     """The learning curve of the run that made ``bundle``, where it has one. Raises ModelError, ResourceError."""
-    path = _folder(bundle) / "learning-curve.json"
-    curve = _content(path)
-    return _object(curve, path) if curve is not None else None
+    return _document(_folder(bundle) / "learning-curve.json")
+
+
+def read_tuning(bundle: Path) -> dict[str, Any] | None:
+    """How the settings of ``bundle`` were chosen, where its run has that. Raises ModelError, ResourceError."""
+    return _document(_folder(bundle) / "tuning.json")
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    text = _content(path)
+    return _object(text, path) if text is not None else None
 
 
 def _folder(bundle: Path) -> Path:

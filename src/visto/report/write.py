@@ -21,6 +21,7 @@ def write_report(
     ledger: Sequence[Entry],
     samples: bool = True,
     learning_curve: Mapping[str, Any] | None = None,
+    tuning: Mapping[str, Any] | None = None,
     listed: Counts | None = None,
     trained_on: Sequence[Item] = (),
 ) -> Path:
@@ -37,6 +38,7 @@ def write_report(
         ledger,
         samples=samples,
         learning_curve=learning_curve,
+        tuning=tuning,
         listed=listed or {},
         trained_on=trained_on,
     )

@@ -32,12 +32,15 @@ class RunFolder:
         self.rungs = self.path / "rungs"
         self.ladder = self.path / "ladder.json"
         self.learning_curve = self.path / "learning-curve.json"
+        self.tuning = self.path / "tuning"  # the last trainings of a tuning
+        self.tuned = self.path / "tuning.json"
+        self.study = self.path / "study.jsonl"
         self.state = self.path / "state"
         self.features = self.path / "features"
         self._settings = self.path / "run.json"
 
     def inside(self, place: Path, name: str) -> "RunFolder":
-        """The folder of a run that serves this one: ``place`` is ``members``, ``rungs`` or ``curve``."""
+        """The folder of a run that serves this one: ``place`` is ``members``, ``rungs``, ``curve`` or ``tuning``."""
         return RunFolder(place / f"{name}.visto", self.root)
 
     @contextlib.contextmanager
@@ -90,15 +93,10 @@ class RunFolder:
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Keep what the run is started with; nothing of an earlier one that has ended may be taken for its own."""
-        for path in (
-            self.state,
-            self.learning_curve,
-            self.ladder,
-            self.features,
-            self.features.with_name("features.json"),
-        ):
+        features = (self.features, self.features.with_name("features.json"))
+        for path in (self.state, self.learning_curve, self.ladder, self.tuned, self.study, *features):
             self._remove(path)
-        self.remove_folders(self.members, self.curve, self.rungs)
+        self.remove_folders(self.members, self.curve, self.rungs, self.tuning)
         write_json(self._settings, settings)
 
     def read_settings(self) -> dict[str, Any]:
@@ -126,7 +124,7 @@ class RunFolder:
         write_json(self._settings, {**self.read_settings(), "ended": True})
         for path in (self.state, self.features, self.features.with_name("features.json")):
             self._remove(path)
-        self.remove_folders(self.members, self.rungs)
+        self.remove_folders(self.members, self.rungs, self.tuning)
 
     def remove_folders(self, *paths: Path) -> None:
         """Remove folders with all that is in them, where they are there. Raises ResourceError."""

@@ -78,7 +78,8 @@ def train(
         if resume and folder.unfinished:
             recipe, prepared = resumed(folder, dataset, request, parent, threads, inexact, voice)
         else:
-            recipe, prepared = _started(folder, dataset, request, parent, threads, voice)
+            first = first_rung(request, dataset)
+            recipe, prepared = started(folder, dataset, request, parent, threads, voice, first)
         seen = stamps(prepared.train)
         work = Work(dataset=dataset, prepared=prepared, parent=parent)
         bundle, judged = carry_out_climbing(folder, recipe, work, clock, voice)
@@ -87,11 +88,17 @@ def train(
     return Trained(bundle=bundle, seconds=time.perf_counter() - began, judged=judged)
 
 
-def _started(
-    folder: RunFolder, dataset: Dataset, request: Request, parent: Bundle | None, threads: int, voice: Voice
+def started(
+    folder: RunFolder,
+    dataset: Dataset,
+    request: Request,
+    parent: Bundle | None,
+    threads: int,
+    voice: Voice,
+    first: Request | None = None,
 ) -> tuple[Recipe, Prepared]:
-    """Settle the recipe of a new run (of a ladder: of its first rung), and keep it with what it depends on."""
-    asked, request = request, first_rung(request, dataset)
+    """Settle the recipe of a new run, and keep it with what it depends on; of a ladder that of its ``first`` rung."""
+    asked, request = request, first or request
     plan = plan_of(dataset, request, parent)
     what = plan.why if request == asked else f"models from the cheapest upwards, {plan.sight}"
     voice.say(f"{len(dataset):,} images, {len(dataset.classes)} classes; {what}")
