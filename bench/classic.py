@@ -49,16 +49,18 @@ def rate(engine: str, x: Array, y: Array, test: Array, truth: Array) -> dict[str
     if engine == "visto":
         import torch
 
+        from visto.memory import keep_freed_memory
         from visto.models.described import main_axes
         from visto.models.knn import indexed, nearest, vote_weights
 
+        keep_freed_memory()  # as every command does
         pixels, labels, mean = torch.from_numpy(x), torch.from_numpy(y).long(), torch.from_numpy(x).mean(0)
         axes = main_axes(pixels - mean, pixels.shape[1])  # part of the fit, as in --model knn --set components=0
         index, queries = indexed((pixels - mean) @ axes), torch.from_numpy(test)
 
         def predict() -> Array:
             found = []
-            for part in queries.split(512):
+            for part in queries.split(1024):
                 distances, places = nearest((part - mean) @ axes, index, 5)
                 votes = torch.zeros(len(part), 10).scatter_add(1, labels[places], vote_weights(distances))
                 found.append(votes.argmax(1))

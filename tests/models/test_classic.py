@@ -41,9 +41,9 @@ def test_nearest_over_several_blocks() -> None:
 def test_nearest_of_long_vectors(leading: float) -> None:
     """Whatever part of the distance the first numbers hold: those that do not settle it are looked at again."""
     random = torch.Generator().manual_seed(0)
-    queries, examples = torch.randn(20, 200, generator=random), torch.randn(3000, 200, generator=random)
-    queries[:, :96] *= leading
-    examples[:, :96] *= leading
+    queries, examples = torch.randn(20, 300, generator=random), torch.randn(3000, 300, generator=random)
+    queries[:, :144] *= leading
+    examples[:, :144] *= leading
     distances, places = nearest(queries, indexed(examples), 4)
     expected = torch.cdist(queries.double(), examples.double()).topk(4, largest=False)
     assert torch.equal(places, expected.indices)

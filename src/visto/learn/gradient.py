@@ -27,6 +27,7 @@ from visto.types import Batch, Silent, Task, Voice
 
 _VIEWS = 5  # of an image that is looked at again
 _WRITING = 1.5  # seconds for bundle and report
+_TELLING = 0.05  # of the budget
 _LATE = 0.97  # of the steps planned: as few more or less are the noise of the clock
 _CAREFUL = 0.95  # of the time that is left: other work may slow the machine down
 
@@ -98,13 +99,14 @@ class GradientLearner:
         state.ended, state.total_steps = "the budget is spent: only the classifier is learnt", 0
 
     def keep_pace(self, state: State, steps: int, seconds: float, now: float) -> bool:
-        """Plan fewer steps where the last ``steps``, of so many ``seconds``, say that the budget would not be kept.
+        """Plan fewer steps where ``steps`` so far, of so many ``seconds``, say that the budget would not be kept.
 
-        The schedule then falls faster, and still to its end. Gives whether it has changed the plan, which is part of
-        the state. ``now`` is what the run has used so far.
+        Only once they are a twentieth of the time: a few steps with an epoch's look among them say little. The schedule
+        then falls faster, and still to its end. Gives whether it has changed the plan, which is part of the state.
+        ``now`` is what the run has used so far.
         """
         until = state.decisions.get("until")
-        if until is None or state.ended or not steps:
+        if until is None or state.ended or not steps or seconds < _TELLING * until:
             return False
         possible = state.step + max(1, int((until - now) * steps / seconds))
         if possible > _LATE * state.total_steps:

@@ -33,15 +33,15 @@ def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float
     if state.ended:
         voice.say(state.ended)
     due = time.perf_counter() + 1
-    paced, step_then = time.perf_counter(), state.step
+    began, looked, first = time.perf_counter(), time.perf_counter(), state.step
     with stoppable() as stopped:
         for step in voice.progress(fit(learner, state), total=state.total_steps - state.step, words="learning"):
             if step.figures is not None:
                 voice.say(_epoch_line(step.figures, state, learner.task.monitor[0]))
-            if (passed := time.perf_counter() - paced) > _PACE:
-                if learner.keep_pace(state, state.step - step_then, passed, clock()):
+            if (now := time.perf_counter()) - looked > _PACE:
+                looked = now
+                if learner.keep_pace(state, state.step - first, now - began, clock()):
                     voice.say(f"slower than planned: {state.total_steps:,} steps in all")
-                paced, step_then = time.perf_counter(), state.step
             if stopped or time.perf_counter() > due:
                 due = _keep(folder, state)
             if stopped:
