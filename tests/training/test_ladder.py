@@ -18,7 +18,7 @@ from visto.data.facts import Facts
 from visto.recipes import Request
 from visto.training.journal import Journal, Row
 from visto.training.ladder import climbs
-from visto.training.rungs import rungs_for
+from visto.training.rungs import Rung, rungs_for
 from visto.types import Silent, Size
 
 COMMAND = [sys.executable, "-m", "visto", "train", "digits", "--budget", "9s", "--threads", "1", "--no-samples"]
@@ -123,3 +123,33 @@ def test_a_tie_goes_to_the_cheaper(climbed: tuple[Path, list[str], float]) -> No
     wrong = [replace(a, value=replace(a.value, index=0, scores=torch.eye(10)[0])) for a in judged.answers]
     assert not weighed("worse", model.bundle, replace(judged, answers=wrong), 1.0, "it", judged).kept
     assert weighed("better", model.bundle, judged, 1.0, "it", replace(judged, answers=wrong)).kept
+
+
+def only_a_net(facts: Facts, request: Request, images: int) -> list[Rung]:
+    asked = replace(request, budget=None, model="cnn", arguments={"depth": 1, "width": 8}, epochs=2.0)
+    return [Rung(name="tiny CNN", request=asked, top=True)]
+
+
+def test_time_that_is_left_goes_to_more_of_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visto.training.ladder.rungs_for", only_a_net)
+    out = tmp_path / "digits.visto"
+    visto.train("digits", out, budget=14, threads=1, samples=False)
+    recipe = read_bundle(out).manifest.recipe
+    rows = {row["name"]: row for row in recipe["ladder"]["rungs"]}
+    assert rows["tiny CNN"]["kept"]
+    together = rows["ensemble of the best"]
+    assert together["value"] is not None
+    assert recipe["ladder"]["best"] == ("ensemble of the best" if together["kept"] else "tiny CNN")
+
+
+def test_a_net_that_diverges_costs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wild(facts: Facts, request: Request, images: int) -> list[Rung]:
+        (rung,) = only_a_net(facts, request, images)
+        return [replace(rung, request=replace(rung.request, lr=1e6, optimiser="sgd", schedule="constant", epochs=9.0))]
+
+    monkeypatch.setattr("visto.training.ladder.rungs_for", wild)
+    out = tmp_path / "digits.visto"
+    visto.train("digits", out, budget=14, threads=1, samples=False)
+    ladder = read_bundle(out).manifest.recipe["ladder"]
+    assert ladder["best"] == "majority class"
+    assert any("the loss became" in row["words"] for row in ladder["rungs"])

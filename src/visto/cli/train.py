@@ -28,7 +28,9 @@ def command(
     ] = None,
     start_from: Annotated[Path | None, typer.Option("--from", metavar="BUNDLE", help="Fine-tune this bundle.")] = None,
     size: Annotated[int | None, typer.Option(min=4, max=4096, help="Side of the model's input in pixels.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Time for everything, such as 90s or 10m.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time for everything, such as 90s or 10m; cheaper models are tried first.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Times to see every image.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     lr: Annotated[str | None, typer.Option(help="Highest learning rate, or auto: a range test.")] = None,

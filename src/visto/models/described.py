@@ -18,8 +18,7 @@ class Described(nn.Module):
 
     Scaling makes the dimensions of most features equally wide; those of raw pixels and HOG, which share a unit, keep
     their proportions, and each kind of feature weighs as much as another. The axes are those of the most variance
-    (PCA, Pearson 1901); with ``turned`` all axes are
-    kept where no less are asked for. ``fit_to`` finds scale and axes.
+    (PCA, Pearson 1901); with ``turned`` all axes are kept where no less are asked for. ``fit_to`` finds scale and axes.
     """
 
     shift: Tensor

@@ -21,7 +21,7 @@ from visto.training.folder import RunFolder
 from visto.training.learning import stoppable
 from visto.types import Voice
 
-_END = 3.0  # seconds that judging, bundle and report are given
+ENDING = 3.0  # seconds that judging, bundle and report are given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +41,13 @@ def fit_at_once(folder: RunFolder, recipe: Recipe, train: Pixels, clock: Callabl
     labels = collated(
         TASKS[recipe.task](classes=[str(k) for k in range(recipe.model.arguments["classes"])]), train
     ).argmax(1)
-    seconds = max(1.0, recipe.budget - clock() - _END) if recipe.budget else 0.0
+    seconds = max(1.0, recipe.budget - clock() - ENDING) if recipe.budget else 0.0
     found: str | Fitted | Late | None = None
     work = fit_classic(recipe, train, labels, folder.path / "fit", published=published, seconds=seconds)
     with stoppable() as stopped:
         for now in _shown(work, voice):
             found = now
-            if isinstance(now, str) and recipe.budget and clock() > recipe.budget - _END:
+            if isinstance(now, str) and recipe.budget and clock() > recipe.budget - ENDING:
                 work.close()
                 raise BudgetError(
                     f"the budget is spent before the model {recipe.model.name} is fitted",

@@ -15,13 +15,14 @@ import torch
 from visto.bundle import Bundle, read_bundle, write_bundle
 from visto.data.dataset import Dataset
 from visto.data.facts import look_at
-from visto.errors import BudgetError
+from visto.errors import BudgetError, UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
 from visto.learn import Recipe, outputs
 from visto.preprocess import PREPROCESS, Fit
 from visto.recipes import Request
 from visto.tasks import TASKS, names_one_class
+from visto.training.at_once import ENDING
 from visto.training.carry_out import Work, carry_out
 from visto.training.cost import Cost, cost_of, seconds_of_features
 from visto.training.ensemble import carry_out_asked, carry_out_together
@@ -34,7 +35,6 @@ from visto.training.settle import Plan, plan_of, settled, tried
 from visto.types import Voice
 
 _FIRST = "majority class"
-_END = 3.0  # seconds for judging, bundle and report
 # what cheaper rungs may take in all where the top one could use all of the budget: a twentieth of it, or ten seconds
 # where that is no more than a fifth
 _SHARE, _SECONDS, _MOST = 0.05, 10.0, 0.2
@@ -81,7 +81,7 @@ class Ladder:
         clock: Callable[[], float],
         voice: Voice,
     ) -> None:
-        self.folder, self.request, self.first, self.work, self.voice = folder, request, first, work, voice
+        self.folder, self.request, self.work, self.voice = folder, request, work, voice
         self.journal = Journal(folder.ladder, clock)
         self.clock: Callable[[], float] = self.journal.clock
         self.budget = float(request.budget or 0)
@@ -93,7 +93,7 @@ class Ladder:
     @property
     def left(self) -> float:
         """Seconds that may still be spent on learning."""
-        return self.budget - self.clock() - _END
+        return self.budget - self.clock() - ENDING
 
     def climb(self) -> tuple[Bundle, Evaluation]:
         """All rungs, from the majority class upwards; the bundle of the best, and how it was judged."""
@@ -147,11 +147,11 @@ class Ladder:
                 inner.begin({**settings, "recipe": recipe.to_json(), "request": rung.request.given()})
         began = self.clock()
         try:
-            bundle, work = self._carried_out(inner)
-        except BudgetError as error:
+            bundle, judged = self._carried_out(inner)
+        except (BudgetError, UsageError) as error:  # a net that diverges must not cost what the others have learnt
             self._leave_out(rung.name, error.message)
             return
-        self._judge(rung.name, bundle, work, self.clock() - began)
+        self._weigh(rung.name, bundle, judged, self.clock() - began)
 
     def _cheaper_left_out(self, rung: Rung) -> str:
         """The classic model before this one that there was no time to fit, if any: they come in the order of cost."""
@@ -161,14 +161,15 @@ class Ladder:
         plan = [Rung.from_json(content) for content in self.journal.plan]
         return next((known.name for known in plan if known.request.features and known.name in names), "")
 
-    def _carried_out(self, inner: RunFolder) -> tuple[Bundle, Work]:
-        """The bundle of a rung that was begun, and the images as it sees them."""
+    def _carried_out(self, inner: RunFolder) -> tuple[Bundle, Evaluation]:
+        """The bundle of a rung that was begun, and how it is judged."""
         recipe = Recipe.from_json(inner.read_settings()["recipe"])
         work = self._work(_fit_of(recipe))
         if inner.bundle.exists():
-            return read_bundle(inner.bundle), work
+            bundle = read_bundle(inner.bundle)
+            return bundle, judged_again(bundle, work)
         with inner.held():
-            return carry_out(inner, recipe, work, self.clock, self.voice)[0], work
+            return carry_out(inner, recipe, work, self.clock, self.voice)
 
     def _fitting(self, rung: Rung, free: float) -> tuple[Recipe | None, str]:
         """The recipe of a rung as it fits into ``free`` seconds, or None and the words for it."""
@@ -178,7 +179,7 @@ class Ladder:
             estimate = self._seconds_of_features(recipe) + _STARTING
             if estimate > free:
                 return None, _too_long(estimate, free)
-            return (replace(recipe, budget=until + _END) if self.budget > free else recipe), ""
+            return (replace(recipe, budget=until + ENDING) if self.budget > free else recipe), ""
         cost = self._cost(recipe)
         if cost.of(recipe) <= free:
             return (self._shaped(recipe, plan) if 2 * cost.of(recipe) <= free else recipe), ""
@@ -191,7 +192,7 @@ class Ladder:
             recipe, cost = self._narrowed(recipe, free)
         if cost.fixed(recipe) > free:
             return None, _too_long(cost.fixed(recipe), free)
-        return replace(recipe, budget=until + _END), ""
+        return replace(recipe, budget=until + ENDING), ""
 
     def _shaped(self, recipe: Recipe, plan: Plan) -> Recipe:
         """With the shape of input that suits a pretrained model best, where there are several."""
@@ -235,9 +236,8 @@ class Ladder:
     def _inner(self, name: str) -> RunFolder:
         return self.folder.inside(self.folder.rungs, "".join(c if c.isalnum() else "-" for c in name))
 
-    def _judge(self, name: str, bundle: Bundle, work: Work, seconds: float) -> None:
+    def _weigh(self, name: str, bundle: Bundle, judged: Evaluation, seconds: float) -> None:
         """Compare what a rung answers on the validation images with the best so far."""
-        judged = judged_again(bundle, work)
         row = weighed(name, bundle, judged, seconds, self.best[0].name if self.best else "", self.best and self.best[2])
         self.voice.say(row.line())
         self.journal.decide(row)
@@ -279,11 +279,15 @@ class Ladder:
         recipes = [replace(recipe, seed=recipe.seed + k, budget=0.0) for k in range(settings["members"])]
         self.voice.say(f"── {_ENSEMBLE}: {best.name}, {len(recipes)} members")
         began, work = self.clock(), self._work(_fit_of(recipe))
-        with inner.held():
-            _copy(own, inner.inside(inner.members, "0"))
-            bundle, _ = carry_out_together(inner, recipes, work, self.clock, self.voice)
-            inner.finish()
-        self._judge(_ENSEMBLE, bundle, work, self.clock() - began + best.seconds)
+        if inner.bundle.exists():
+            bundle = read_bundle(inner.bundle)
+            judged = judged_again(bundle, work)
+        else:
+            with inner.held():
+                _copy(own, inner.inside(inner.members, "0"))
+                bundle, judged = carry_out_together(inner, recipes, work, self.clock, self.voice)
+                inner.finish()
+        self._weigh(_ENSEMBLE, bundle, judged, self.clock() - began + best.seconds)
 
     def _conclude(self) -> tuple[Bundle, Evaluation]:
         """Write the bundle of the best, with what was climbed, and say it."""
