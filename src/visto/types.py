@@ -1,10 +1,11 @@
 """The nouns: small frozen values that check themselves. The whole contract between the floors, in one file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from torch import Tensor, nn
+import torch
+from torch import Generator, Tensor, nn
 
 from visto.errors import DataError
 
@@ -76,7 +77,53 @@ class Labels:
             raise ValueError(f"class indices {self.classes}, expected distinct ones from 0, ascending")
 
 
-Target = Label | Labels
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Boxes:
+    """M boxes in one image, none too: ``xyxy`` M×4 float32, ``labels`` M int64, and (for answers) M ``scores`` in 0–1.
+
+    Coordinates are pixels of the original image, upright, as edges: a box over a whole image of 640×480 is
+    [0, 0, 640, 480]. Of a target, ``ignored`` (M bool; None: none) marks boxes that are neither asked for nor an error
+    to find, ``crowd`` those of them that stand for many things at once and may be found many times (COCO's
+    ``iscrowd``). ``areas`` (M, square pixels; None: those of the boxes) decide what is small and large.
+    """
+
+    xyxy: Tensor
+    labels: Tensor
+    scores: Tensor | None = None
+    ignored: Tensor | None = None
+    crowd: Tensor | None = None
+    areas: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        m = len(self.labels)
+        if tuple(self.xyxy.shape) != (m, 4):
+            raise ValueError(f"boxes of shape {tuple(self.xyxy.shape)} for {m} labels, expected ({m}, 4)")
+        if not bool(torch.isfinite(self.xyxy).all()) or bool((self.xyxy[:, 2:] < self.xyxy[:, :2]).any()):
+            raise ValueError("boxes must be finite, with x0 ≤ x1 and y0 ≤ y1")
+        for name in ("scores", "ignored", "crowd", "areas"):
+            column = getattr(self, name)
+            if column is not None and tuple(column.shape) != (m,):
+                raise ValueError(f"{name} of shape {tuple(column.shape)} for {m} boxes")
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The classes that are asked for, each once, ascending: those of boxes that are not ignored."""
+        labels = self.labels if self.ignored is None else self.labels[~self.ignored]
+        return tuple(sorted(set(labels.tolist())))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Boxes):
+            return NotImplemented
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]  # tensors are not hashed by what they hold
+
+
+Target = Label | Labels | Boxes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,17 +233,33 @@ class Task(Protocol[T, C]):
     """What is learnt: the head and loss that stand on a model, and how answers are packed, judged and shown."""
 
     monitor: tuple[str, Literal["max", "min"]]
+    decisive: str  # the figure by which one recogniser is better than another
     blend: Literal["softmax", "sigmoid"]  # what makes scores of logits, so that those of several models can be averaged
+    needs: Literal["logits", "boxes"]  # what it learns from a model
+    unsuited: frozenset[str]  # options of training (as in recipes.Request) that have no meaning for it
+    augmentations: Sequence[str]  # names that ``augment`` knows
+    looked_at: int  # how many held-out images a look while training judges (0: all)
     head: nn.Module
 
-    def collate(self, targets: Sequence[T]) -> C:
-        """Targets as columns, for the loss."""
+    def collate(self, targets: Sequence[T], views: Sequence[View] = ()) -> C:
+        """Targets as columns, for the loss; where places matter, as the model's input ``views`` them."""
+
+    def augment(
+        self, images: Tensor, targets: C, names: Sequence[str], random: Generator, flipped: Tensor | None, done: float
+    ) -> tuple[Tensor, C]:
+        """A batch (uint8 N×C×H×W) and its targets, changed as ``names`` say.
+
+        ``flipped`` (N, bool) says which to flip, else chance does; ``done`` is the share of training that is behind.
+        """
+
+    def keep(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What of a batch's raw tensors is needed later, where they are kept for all held-out images: no more."""
 
     def loss(self, model: nn.Module, batch: Batch[C]) -> Loss:
         """Takes the model, so that mixup, denoising or distillation need no flag in its forward."""
 
     def look(self, tensors: Mapping[str, Tensor], targets: C) -> Mapping[str, float]:
-        """A quick look at held-out images while training: ``loss`` and the monitored figure."""
+        """A quick look at what was kept of held-out images while training: the monitored figure, ``loss`` if known."""
 
     def answers(self, tensors: Mapping[str, Tensor], views: Sequence[View]) -> Sequence[Answer[T]]:
         """The head's tensors, packed."""
@@ -207,11 +270,16 @@ class Task(Protocol[T, C]):
     def details(self, answers: Sequence[Answer[T]], targets: Sequence[T]) -> Mapping[str, Any]:
         """What the figures alone do not show (a confusion matrix), as JSON values."""
 
-    def calibrated(self, tensors: Mapping[str, Tensor], targets: Sequence[T]) -> "Task[T, C]":
-        """This task with its head fitted to the model's outputs for held-out images."""
+    def calibrated(
+        self, tensors: Mapping[str, Tensor], targets: Sequence[T], views: Sequence[View] = ()
+    ) -> "Task[T, C]":
+        """This task with its head fitted to what was kept of the model's outputs for held-out images."""
 
-    def doubt(self, answer: Answer[T], *, threshold: float, confidence: float | None) -> Answer[T]:
-        """The answer, abstaining where its score or its certainty is below what was asked."""
+    def doubt(self, answer: Answer[T], *, threshold: float | None, confidence: float | None) -> Answer[T]:
+        """The answer, abstaining where its score or certainty is below what was asked (None: what the task keeps)."""
+
+    def reorder(self, answer: Answer[T], places: Mapping[int, int]) -> Answer[T]:
+        """The answer with other class indices, its scores too."""
 
     def relabel(self, target: T, places: Mapping[int, int]) -> T:
         """The target with other class indices."""

@@ -40,7 +40,7 @@ class Crop:
     def shape(self) -> tuple[int, int, int]:
         return (3, self.side, self.side)
 
-    def __call__(self, images_nchw: Tensor) -> Tensor:
+    def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
         return images_nchw[:, :, : self.side, : self.side].expand(-1, 3, -1, -1)
 
 
@@ -143,7 +143,7 @@ def test_jpeg_is_scaled_while_decoded(tmp_path: Path) -> None:
     seen = []
 
     class Recording(Crop):
-        def __call__(self, images_nchw: Tensor) -> Tensor:
+        def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
             seen.append(tuple(images_nchw.shape))
             return super().__call__(images_nchw)
 
@@ -364,7 +364,7 @@ def test_arrays_that_fit_are_not_copied(writable: bool, cache: Path) -> None:
     array.flags.writeable = writable
 
     class Identity(Crop):
-        def __call__(self, images_nchw: Tensor) -> Tensor:
+        def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
             return images_nchw
 
     pixels = materialise(rows(array, [7, 2, 2]), Identity(), threads=1)
@@ -393,7 +393,7 @@ def test_arrays_are_fitted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_array_that_cannot_be_treated_is_rejected_alone() -> None:
     class NoBlack(Crop):
-        def __call__(self, images_nchw: Tensor) -> Tensor:
+        def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
             if not images_nchw.amax((1, 2, 3)).all():
                 raise DataError("all black")
             return super().__call__(images_nchw)

@@ -196,3 +196,34 @@ def test_list_images(tmp_path: Path) -> None:
     assert list_images(tmp_path / "image.dat")[0][0].id == "image.dat"
     with pytest.raises(DataError, match="does not exist"):
         list_images(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("picture", "other", "content"),
+    [
+        ("cat/{}.jpg", "cat/{}.txt", "0 0.5 0.5 0.1 0.1\n1 0.2 0.2 0.1 0.1\n"),
+        ("cat/{}.jpg", "cat/{}.xml", "<?xml version='1.0'?>\n<annotation></annotation>"),
+        ("a/images/{}.jpg", "a/labels/{}.txt", "0 0.5 0.5 0.1 0.1"),
+        ("a/JPEGImages/{}.jpg", "a/Annotations/{}.xml", "<annotation/>"),
+        ("images/{}.jpg", "notes/{}.txt", "x"),
+        ("train/images/{}.jpg", "notes/{}.txt", "x"),
+        ("obj_train_data/{}.jpg", "notes/{}.txt", "x"),
+    ],
+)
+def test_data_with_boxes_are_not_class_folders(tmp_path: Path, picture: str, other: str, content: str) -> None:
+    for k in range(3):
+        touch(tmp_path, picture.format(k))
+    for k in range(2):
+        touch(tmp_path, other.format(k))
+        (tmp_path / other.format(k)).write_text(content)
+    with pytest.raises(DataError, match="data with boxes") as caught:
+        read_class_folders(tmp_path)
+    assert "classes.txt" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", ["a photo of a cat", "3", "", "<html/>", "1 2 3 4"])
+def test_captions_beside_images_are_no_boxes(tmp_path: Path, content: str) -> None:
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg", "images/3.jpg", "cat/1.txt", "dog/2.txt", "images/3.xml")
+    for name in ("cat/1.txt", "dog/2.txt", "images/3.xml"):
+        (tmp_path / name).write_text(content)
+    assert read_class_folders(tmp_path).classes == ("cat", "dog", "images")

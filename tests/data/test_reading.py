@@ -12,7 +12,8 @@ from visto.errors import DataError, UsageError
 
 
 def test_every_format_has_a_line() -> None:
-    assert list(FORMATS) == ["digits", "idx", "cifar", "npz", "list", "class-folders"]
+    boxes = ["coco", "yolo", "voc", "boxes-list"]
+    assert list(FORMATS) == ["digits", "idx", "cifar", "npz", *boxes, "list", "class-folders"]
     assert all(entry.describe and "\n" not in entry.describe for entry in FORMATS.values())
 
 
@@ -52,8 +53,8 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         read(tmp_path / "x.doc")
     with pytest.raises(DataError, match="no images"):
         read(tmp_path)
-    with pytest.raises(UsageError, match="'coco'"):
-        read(tmp_path, format="coco")
+    with pytest.raises(UsageError, match="'tfrecord'"):
+        read(tmp_path, format="tfrecord")
 
 
 @pytest.mark.parametrize("format", [name for name in FORMATS if name != "digits"])

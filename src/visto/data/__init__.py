@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
+from visto.data.boxes_list import read_boxes_list, recognises_boxes_list
 from visto.data.cifar import read_cifar, recognises_cifar
 from visto.data.class_folders import read_class_folders, recognises_class_folders
+from visto.data.coco import read_coco, recognises_coco
 from visto.data.dataset import Dataset
 from visto.data.digits import read_digits, recognises_digits
 from visto.data.idx import read_idx, recognises_idx
 from visto.data.lists import read_list, recognises_list
 from visto.data.npz import read_npz, recognises_npz
 from visto.data.reading import Format, read_with
+from visto.data.voc import read_voc, recognises_voc
+from visto.data.yolo_labels import read_yolo
+from visto.data.yolo_layout import recognises_yolo
 
-# In the order in which they are asked; class folders recognise any folder, and so come last.
+# In the order in which they are asked: boxes before labels, since a list of boxes names labels too; class folders
+# recognise any folder, and so come last.
 FORMATS: dict[str, Format] = {
     "digits": Format(
         read=read_digits, recognises=recognises_digits, describe="the name digits: 1,797 digits of 8×8, embedded"
@@ -23,6 +29,26 @@ FORMATS: dict[str, Format] = {
         read=read_cifar, recognises=recognises_cifar, describe="CIFAR-10 and CIFAR-100, binary: data_batch_1.bin …"
     ),
     "npz": Format(read=read_npz, recognises=recognises_npz, describe="MedMNIST: .npz of train_images, train_labels …"),
+    "coco": Format(
+        read=read_coco,
+        recognises=recognises_coco,
+        describe="COCO boxes: annotations/instances_train.json …, train/_annotations.coco.json …, or one .json",
+    ),
+    "yolo": Format(
+        read=read_yolo,
+        recognises=recognises_yolo,
+        describe="YOLO boxes: data.yaml, or images/, labels/ and classes.txt",
+    ),
+    "voc": Format(
+        read=read_voc,
+        recognises=recognises_voc,
+        describe="Pascal VOC boxes: Annotations/*.xml and JPEGImages/, or an .xml beside each image",
+    ),
+    "boxes-list": Format(
+        read=read_boxes_list,
+        recognises=recognises_boxes_list,
+        describe="a .csv or .tsv of image, class, xmin, ymin, xmax, ymax (or x, y, width, height)",
+    ),
     "list": Format(
         read=read_list,
         recognises=recognises_list,

@@ -56,7 +56,8 @@ class Fit(Protocol):
     @property
     def at_least(self) -> Size | None: ...
 
-    def __call__(self, images_nchw: Tensor, /) -> Tensor: ...
+    def __call__(self, images_nchw: Tensor, original: Size | None = None, /) -> Tensor:
+        """``original`` is the size of an image that was decoded smaller (None: its own)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,7 +148,7 @@ def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
         if store.find(digest) is not None:
             return _Fetched(digest=digest)
         decoded = decode(content, at_least=fit.at_least, limit=limit)
-        pixels = _fitted(fit, decoded.batch)
+        pixels = _fitted(fit, decoded.batch, decoded.original)
     except DataError as error:
         return _Fetched(reason=error.message)
     record = Record(
@@ -192,8 +193,8 @@ def _key(fit: Fit) -> str:
     return json.dumps({"fit": fit.key, "at_least": needs, **codecs}, sort_keys=True)
 
 
-def _fitted(fit: Fit, images_nchw: Tensor) -> Tensor:
-    fitted = fit(images_nchw)
+def _fitted(fit: Fit, images_nchw: Tensor, original: Size | None = None) -> Tensor:
+    fitted = fit(images_nchw, original)
     if fitted.dtype != torch.uint8 or tuple(fitted.shape) != (len(images_nchw), *fit.shape):
         raise TypeError(f"fit gave {fitted.dtype} {tuple(fitted.shape)}, expected uint8 N×{fit.shape}")
     return fitted

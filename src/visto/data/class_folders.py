@@ -1,11 +1,14 @@
 """A folder for each class: ``root/class/**``, or with split folders above, ``root/train/class/**``."""
 
-from collections.abc import Sequence
+import posixpath
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from visto.data.content import read_content
 from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry
-from visto.data.walk import Found, natural, nfc, walk
+from visto.data.walk import Found, Walked, natural, nfc, walk
 from visto.errors import DataError
 from visto.types import Label, Split
 
@@ -18,17 +21,25 @@ SPLIT_NAMES: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+_NO_CLASS = re.compile("images|labels|jpegimages|obj_.*_data", re.I)
+_TWINS = {
+    ".txt": re.compile(rb"\s*\d+(\s+[\d.e+-]+){4,}\s*(\n|\r|$)"),
+    ".xml": re.compile(rb".*?<annotation", re.S),
+}
+_LOOKED_AT = 8  # twins opened of those that there are
 LAYOUT = "one folder for each class (root/cat/1.jpg), or the same below train, val and test (root/train/cat/1.jpg)"
 
 
 def read_class_folders(path: Path) -> Dataset:
     """List the images of a folder of classes. Nothing is opened: bad files are found when they are decoded.
 
-    Raises DataError for a folder without images, or with images but no class folders.
+    Raises DataError for a folder without images, with images but no class folders, or with boxes beside them.
     """
     walked = walk(path)
     if not walked.images:
         raise _nothing(path, walked.rejected)
+    if _has_boxes(path, walked):
+        raise _boxes(path)
     split_of = _split_folders(walked.images)
     ledger = list(walked.rejected)
     listed: list[tuple[Found, str, Split | None]] = []
@@ -45,6 +56,8 @@ def read_class_folders(path: Path) -> Dataset:
     if not listed:
         raise _no_classes(path, walked.images)
     classes = tuple(sorted({name for _, name, _ in listed}, key=natural))
+    if all(_NO_CLASS.fullmatch(name) for name in classes):
+        raise _boxes(path, f"the only folders of images are called {', '.join(classes)}: ")
     labels = {name: Label(index=index) for index, name in enumerate(classes)}
     ledger += _empty_classes(walked.folders, walked.images, split_of)
     return Dataset(
@@ -70,6 +83,38 @@ def _split_folders(images: Sequence[Found]) -> dict[str, Split]:
     return named if nested or len(named) == len(tops) else {}
 
 
+def _has_boxes(root: Path, walked: Walked) -> bool:
+    """Whether most images have a file of boxes beside them, or in labels/ for images/: YOLO's rows, or VOC's XML."""
+    others = {entry.id: None for entry in walked.rejected if entry.id[-4:].lower() in _TWINS}
+    if 2 * len(others) <= len(walked.images):
+        return False
+    twins = [twin for found in walked.images if (twin := _twin(found.id, others))]
+    if 2 * len(twins) <= len(walked.images):
+        return False
+    some = [twins[k * len(twins) // _LOOKED_AT] for k in range(_LOOKED_AT)]
+    return 2 * sum(_holds_boxes(root / twin) for twin in some) > _LOOKED_AT
+
+
+def _twin(image: str, others: Collection[str]) -> str | None:
+    stem, folder = posixpath.splitext(image)[0], posixpath.dirname(image)
+    parts = folder.split("/")
+    tries = [stem + suffix for suffix in _TWINS]
+    for k in range(len(parts) - 1, -1, -1):
+        if parts[k].casefold() in ("images", "jpegimages"):
+            for name in ("labels", "Annotations", "annotations"):
+                below = "/".join([*parts[:k], name, *parts[k + 1 :], posixpath.basename(stem)])
+                tries += [below + suffix for suffix in _TWINS]
+            break
+    return next((id for id in tries if id in others), None)
+
+
+def _holds_boxes(file: Path) -> bool:
+    try:
+        return _TWINS[file.suffix.lower()].match(read_content(file)[:4096]) is not None
+    except DataError:
+        return False
+
+
 def _empty_classes(folders: Sequence[str], images: Sequence[Found], split_of: dict[str, Split]) -> list[Entry]:
     """An entry for each class folder that holds no image."""
     depth = 2 if split_of else 1
@@ -87,6 +132,15 @@ def _empty_classes(folders: Sequence[str], images: Sequence[Found], split_of: di
 def _nothing(path: Path, rejected: Sequence[Entry]) -> DataError:
     met = f"; {len(rejected)} other files, the first: {rejected[0].id} ({rejected[0].reason})" if rejected else ""
     return DataError(f"no images in {path}{met}", expected=LAYOUT, hint="look whether this is the right folder")
+
+
+def _boxes(path: Path, met: str = "most images have a file of boxes: ") -> DataError:
+    return DataError(
+        f"{path} is not read as class folders: {met}this looks like data with boxes (YOLO, Pascal VOC)",
+        expected=LAYOUT,
+        hint="for boxes in .txt files write the names of the classes, one a line, into classes.txt beside images/ and "
+        "labels/, or data.yaml; for classes give the folder in which their folders lie",
+    )
 
 
 def _no_classes(path: Path, images: Sequence[Found]) -> DataError:

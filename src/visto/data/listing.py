@@ -4,7 +4,7 @@ from pathlib import Path
 
 from visto.data.dataset import Item
 from visto.data.ledger import Entry
-from visto.data.walk import walk
+from visto.data.walk import readable, walk
 from visto.errors import DataError
 
 
@@ -17,5 +17,5 @@ def list_images(path: Path) -> tuple[tuple[Item, ...], tuple[Entry, ...]]:
         walked = walk(path)
         return tuple(Item(id=found.id, source=found.path) for found in walked.images), tuple(walked.rejected)
     if not path.exists():
-        raise DataError(f"{path} does not exist", expected="an image or a folder of images")
+        raise DataError(f"{readable(str(path))} does not exist", expected="an image or a folder of images")
     return (Item(id=path.name, source=path),), ()

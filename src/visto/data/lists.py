@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from visto.data import boxes_list
 from visto.data.class_folders import SPLIT_NAMES
 from visto.data.content import read_content
 from visto.data.dataset import Dataset, Item
@@ -334,5 +335,6 @@ def _columns(file: Path, header: list[str]) -> dict[str, str]:
         if key and key not in columns:
             columns[key] = name
     if "path" not in columns or "label" not in columns:
-        raise DataError(f"{file} begins with {', '.join(header)[:200] or 'nothing'}", expected=HEADER)
+        expected = boxes_list.HEADER if boxes_list.looks_like_boxes(header) else HEADER
+        raise DataError(f"{file} begins with {', '.join(header)[:200] or 'nothing'}", expected=expected)
     return columns

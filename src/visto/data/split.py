@@ -7,8 +7,8 @@
     train, validation, test       as declared
 
 Each class is drawn on its own (stratified), and a group never straddles two splits that are drawn. Where an image may
-have several classes, or none, the rarest is drawn first (iterative stratification, Sechidis et al. 2011). The draw
-depends on ids, labels, groups and the seed, not on the order of the items.
+have several classes, or none (several labels, or boxes), the rarest is drawn first (iterative stratification, Sechidis
+et al. 2011). The draw depends on ids, labels, groups and the seed, not on the order of the items.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from visto.data.dataset import Dataset, Item
 from visto.errors import DataError
-from visto.types import Labels, Split
+from visto.types import Boxes, Labels, Split
 
 HELD_OUT_PERCENT = 15
 CARVED_PERCENT = 10
@@ -72,7 +72,7 @@ def assign(dataset: Dataset, *, seed: int = 0) -> Dataset:
 def _drawn(dataset: Dataset, pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> Dataset:
     if any(item.group is not None for item in pool):
         drawn = _by_groups(pool, parts, seed)
-    elif any(isinstance(item.target, Labels) for item in pool):
+    elif any(isinstance(item.target, Labels | Boxes) for item in pool):
         drawn = _by_labels(pool, parts, seed)
     else:
         drawn = _by_items(pool, parts, seed)

@@ -1,6 +1,10 @@
 """How good answers are: one family of metrics a file, each a ``Metric``, and the intervals around their figures."""
 
 from visto.metrics.accuracy import Accuracy
+from visto.metrics.average_precision import AveragePrecision, pr_curve
+from visto.metrics.box_calibration import fit_box_scores
+from visto.metrics.box_confusion import box_confusion
+from visto.metrics.box_precision_recall import BoxPrecisionRecall, best_threshold, recall_by_size
 from visto.metrics.confusion import confusion_matrix, row_rates
 from visto.metrics.ece import CalibrationError
 from visto.metrics.intervals import Paired, figures, paired
@@ -19,6 +23,8 @@ from visto.metrics.wilson import wilson
 
 __all__ = [
     "Accuracy",
+    "AveragePrecision",
+    "BoxPrecisionRecall",
     "CalibrationError",
     "Kappa",
     "LogLoss",
@@ -30,11 +36,16 @@ __all__ = [
     "Paired",
     "PrecisionRecall",
     "Ranking",
+    "best_threshold",
+    "box_confusion",
     "confusion_matrix",
     "figures",
+    "fit_box_scores",
     "images_needed",
     "mcnemar",
     "paired",
+    "pr_curve",
+    "recall_by_size",
     "row_rates",
     "wilson",
 ]

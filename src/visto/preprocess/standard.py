@@ -18,7 +18,8 @@ from visto.types import Size, View
 
 # ITU-R BT.601 luma, as in Pillow's convert("L") and OpenCV
 _LUMA = (0.299, 0.587, 0.114)
-CROPS = ("whole", "middle")
+CROPS = ("whole", "middle", "letterbox")
+_PADDING = 114  # grey, as detectors were trained on since YOLOv3
 
 
 class Fit(nn.Module):
@@ -27,7 +28,8 @@ class Fit(nn.Module):
     Resized, prepared by the steps (texts of ``visto.preprocess.steps``), brought to grey or colour. The resize is
     bilinear with antialiasing, in whole numbers (a seventh of the time of floats; a pixel differs by 1 at most). With
     ``crop`` "whole" it does not keep the aspect ratio, and nothing of the image is cut away; with "middle" it keeps it,
-    and what sticks out on both sides is cut. ``at_least`` tells the decoder how much of a JPEG's resolution is needed.
+    and what sticks out on both sides is cut; with "letterbox" it keeps it, and what is left below or on the right is
+    filled with grey. ``at_least`` tells the decoder how much of a JPEG's resolution is needed.
 
     Raises UsageError for a step that is not known, or that no image of the size can go through; when called, DataError
     for an image that a step cannot treat.
@@ -54,7 +56,7 @@ class Fit(nn.Module):
     @property
     def key(self) -> str:
         """What the result depends on, as JSON: the identity of the cache."""
-        fit = "squash" if self.crop == "whole" else "middle, then resized"
+        fit = {"whole": "squash", "middle": "middle, then resized"}.get(self.crop, self.crop)
         key = {
             "fit": fit,
             "resized_in": "uint8",
@@ -83,14 +85,21 @@ class Fit(nn.Module):
     def at_least(self) -> Size:
         return self.size
 
-    def forward(self, images_nchw: Tensor) -> Tensor:
+    def forward(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
+        """``original`` is the size of images that were decoded smaller, as ``view`` is given it (None: their own)."""
+        original = original or Size(height=images_nchw.shape[2], width=images_nchw.shape[3])
+        _, _, height, width = self._taken(original.height, original.width)
+        filled = self._filled(height, width)
+        images = images_nchw
         if self.steps:
-            images_nchw = apply(self._fitted(images_nchw, images_nchw.shape[1]), self.steps)
-        return self._fitted(images_nchw, self.channels)
+            images = apply(self._fitted(images, images.shape[1], filled), self.steps)
+        images = self._fitted(images, self.channels, filled)
+        below, right = self.size.height - filled[0], self.size.width - filled[1]
+        return F.pad(images, (0, right, 0, below), value=_PADDING) if below or right else images
 
-    def _fitted(self, images_nchw: Tensor, channels: int) -> Tensor:
-        """Brought to the size and so many channels; the same tensor where it has both."""
-        fits = tuple(images_nchw.shape[2:]) == (self.size.height, self.size.width)
+    def _fitted(self, images_nchw: Tensor, channels: int, filled: tuple[int, int]) -> Tensor:
+        """Brought to the size that they come to fill and so many channels; the same tensor where it has both."""
+        fits = tuple(images_nchw.shape[2:]) == filled
         images = images_nchw
         if images.shape[1] == 3 and channels == 1:
             grey = (images.float() * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
@@ -99,22 +108,30 @@ class Fit(nn.Module):
             # what is cut is cut first: resized as a whole, a strip of 1×60,000 pixels would fill the memory
             top, left, height, width = self._taken(images.shape[2], images.shape[3])
             images = images[:, :, top : top + height, left : left + width]
-            images = F.interpolate(images, size=self.shape[1:], mode="bilinear", antialias=True, align_corners=False)
+            images = F.interpolate(images, size=filled, mode="bilinear", antialias=True, align_corners=False)
         return images if images.shape[1] == channels else images.expand(-1, channels, -1, -1)
 
     def view(self, original: Size) -> View:
         """How the fitted image maps back to one of the original size."""
         top, left, height, width = self._taken(original.height, original.width)
-        x, y = width / self.size.width, height / self.size.height
+        tall, wide = self._filled(height, width)
+        x, y = width / wide, height / tall
         return View(size=original, to_original=torch.tensor([[x, 0.0, left], [0.0, y, top]]))
 
     def _taken(self, height: int, width: int) -> tuple[int, int, int, int]:
         """The part of an image that is looked at: top, left, height and width in its own pixels."""
-        if self.crop == "whole":
+        if self.crop != "middle":
             return 0, 0, height, width
         tall = min(height, max(1, round(width * self.size.height / self.size.width)))
         wide = min(width, max(1, round(height * self.size.width / self.size.height)))
         return (height - tall) // 2, (width - wide) // 2, tall, wide
+
+    def _filled(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width of the input that an image of that height and width comes to fill."""
+        if self.crop != "letterbox":
+            return self.size.height, self.size.width
+        scale = min(self.size.height / height, self.size.width / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 class Normalise(nn.Module):

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from visto.data.augment import AUGMENTATIONS, augment
 from visto.errors import DataError
 from visto.metrics import (
     Accuracy,
@@ -21,6 +22,7 @@ from visto.metrics import (
 )
 from visto.ops.picture import captioned
 from visto.tasks.calibration import best_temperature
+from visto.tasks.reorder import reordered
 from visto.types import Answer, Batch, Label, Loss, Metric, Target, View
 
 
@@ -43,7 +45,12 @@ class Classification:
     """
 
     monitor: tuple[str, Literal["max", "min"]] = ("accuracy", "max")
+    decisive = "accuracy"
     blend: Literal["softmax", "sigmoid"] = "softmax"
+    needs: Literal["logits", "boxes"] = "logits"
+    unsuited: frozenset[str] = frozenset()
+    augmentations: Sequence[str] = tuple(AUGMENTATIONS)
+    looked_at = 0
 
     def __init__(
         self,
@@ -60,9 +67,24 @@ class Classification:
         self.label_smoothing = label_smoothing
         self.head: nn.Module = Softmax(temperature)
 
-    def collate(self, targets: Sequence[Label]) -> Tensor:
+    def collate(self, targets: Sequence[Label], views: Sequence[View] = ()) -> Tensor:
         """Soft labels N×K: a one for the class (mixup blends them later)."""
         return F.one_hot(torch.tensor([t.index for t in targets]), len(self.classes)).float()
+
+    def augment(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        names: Sequence[str],
+        random: Generator,
+        flipped: Tensor | None,
+        done: float,
+    ) -> tuple[Tensor, Tensor]:
+        """The images changed; their labels stay."""
+        return augment(images, names, random, flipped), targets
+
+    def keep(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {"logits": tensors["logits"].float()}
 
     def loss(self, model: nn.Module, batch: Batch[Tensor]) -> Loss:
         """Cross-entropy with the soft labels, smoothed by ``label_smoothing`` (Szegedy et al. 2016)."""
@@ -111,7 +133,9 @@ class Classification:
             }
         }
 
-    def calibrated(self, tensors: Mapping[str, Tensor], targets: Sequence[Label]) -> "Classification":
+    def calibrated(
+        self, tensors: Mapping[str, Tensor], targets: Sequence[Label], views: Sequence[View] = ()
+    ) -> "Classification":
         """This task with temperature and quantiles fitted to the logits N×K of held-out images."""
         logits, truth = tensors["logits"], torch.tensor([t.index for t in targets])
         temperature = fit_temperature(logits, truth)
@@ -133,14 +157,14 @@ class Classification:
         kept = (1 - answer.value.scores <= allowed).nonzero().flatten().tolist()
         return frozenset(kept)
 
-    def doubt(self, answer: Answer[Label], *, threshold: float, confidence: float | None) -> Answer[Label]:
+    def doubt(self, answer: Answer[Label], *, threshold: float | None, confidence: float | None) -> Answer[Label]:
         """Abstain where the best score is below ``threshold``, or not just one class is left at ``confidence``."""
         if confidence is not None:
             label_set = self.label_set(answer, confidence)
             answer = replace(answer, label_set=label_set)
             if len(label_set) != 1:
                 return replace(answer, abstain=f"{len(label_set)} classes are possible at {confidence:g} confidence")
-        if answer.value.scores is not None and float(answer.value.scores.max()) < threshold:
+        if threshold and answer.value.scores is not None and float(answer.value.scores.max()) < threshold:
             return replace(answer, abstain=f"best score below {threshold:g}")
         return answer
 
@@ -153,6 +177,10 @@ class Classification:
                 hint="train a model for several labels on such a list, and judge that",
             )
         return Label(index=places[target.index])
+
+    def reorder(self, answer: Answer[Label], places: Mapping[int, int]) -> Answer[Label]:
+        scores = reordered(answer.value.scores, places)
+        return replace(answer, value=replace(self.relabel(answer.value, places), scores=scores))
 
     def arguments(self) -> dict[str, Any]:
         """What a bundle stores of the head, beside the classes."""

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from visto.data.augment import AUGMENTATIONS, augment
 from visto.errors import DataError, ModelError, UsageError
 from visto.metrics import (
     MultiLabelAccuracy,
@@ -17,6 +18,7 @@ from visto.metrics import (
 )
 from visto.ops.picture import captioned
 from visto.tasks.calibration import fit_sigmoid_temperature, fit_thresholds
+from visto.tasks.reorder import reordered
 from visto.types import Answer, Batch, Labels, Loss, Metric, Target, View
 
 
@@ -40,7 +42,12 @@ class MultiLabel:
 
     # at a threshold of a half: those of the classes are fitted after training
     monitor: tuple[str, Literal["max", "min"]] = ("micro_f1", "max")
+    decisive = "exact_match"
     blend: Literal["softmax", "sigmoid"] = "sigmoid"
+    needs: Literal["logits", "boxes"] = "logits"
+    unsuited: frozenset[str] = frozenset()
+    augmentations: Sequence[str] = tuple(AUGMENTATIONS)
+    looked_at = 0
 
     def __init__(
         self,
@@ -63,12 +70,27 @@ class MultiLabel:
         self.label_smoothing = label_smoothing
         self.head: nn.Module = Sigmoid(temperature)
 
-    def collate(self, targets: Sequence[Target]) -> Tensor:
+    def collate(self, targets: Sequence[Target], views: Sequence[View] = ()) -> Tensor:
         """Soft labels N×K: a one for each class of an image (mixup blends them later)."""
         members = torch.zeros(len(targets), len(self.classes))
         for row, target in zip(members, targets, strict=True):
             row[list(target.classes)] = 1
         return members
+
+    def augment(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        names: Sequence[str],
+        random: Generator,
+        flipped: Tensor | None,
+        done: float,
+    ) -> tuple[Tensor, Tensor]:
+        """The images changed; their labels stay."""
+        return augment(images, names, random, flipped), targets
+
+    def keep(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {"logits": tensors["logits"].float()}
 
     def loss(self, model: nn.Module, batch: Batch[Tensor]) -> Loss:
         """The mean binary cross-entropy over the classes; ``label_smoothing`` draws the labels towards a half."""
@@ -115,7 +137,9 @@ class MultiLabel:
         found["tn"] = [len(targets) - sum(parts) for parts in zip(*found.values(), strict=True)]
         return {"decisions": found, "together": (truth.T @ truth).int().tolist()}
 
-    def calibrated(self, tensors: Mapping[str, Tensor], targets: Sequence[Target]) -> "MultiLabel":
+    def calibrated(
+        self, tensors: Mapping[str, Tensor], targets: Sequence[Target], views: Sequence[View] = ()
+    ) -> "MultiLabel":
         """This task with temperature and thresholds fitted to the logits N×K of held-out images.
 
         F1 on those images is then a little too good, since the thresholds were chosen for it.
@@ -129,7 +153,7 @@ class MultiLabel:
             label_smoothing=self.label_smoothing,
         )
 
-    def doubt(self, answer: Answer[Labels], *, threshold: float, confidence: float | None) -> Answer[Labels]:
+    def doubt(self, answer: Answer[Labels], *, threshold: float | None, confidence: float | None) -> Answer[Labels]:
         """The labels that score ``threshold`` too; it abstains where that leaves none of some, and then shows them all.
 
         To have none of the classes from the start is an answer. Raises UsageError for ``confidence``: a promise that
@@ -141,7 +165,7 @@ class MultiLabel:
                 hint="leave --confidence out; --threshold leaves out labels that score less",
             )
         value = answer.value
-        if value.scores is None or not value.classes:
+        if not threshold or value.scores is None or not value.classes:
             return answer
         sure = tuple(k for k in value.classes if float(value.scores[k]) >= threshold)
         if not sure:
@@ -151,6 +175,10 @@ class MultiLabel:
     def relabel(self, target: Target, places: Mapping[int, int]) -> Labels:
         """The target with other class indices; one class out of K (of a folder of its own) is a set of one."""
         return Labels(classes=tuple(sorted(places[k] for k in target.classes)))
+
+    def reorder(self, answer: Answer[Labels], places: Mapping[int, int]) -> Answer[Labels]:
+        scores = reordered(answer.value.scores, places)
+        return replace(answer, value=replace(self.relabel(answer.value, places), scores=scores))
 
     def arguments(self) -> dict[str, Any]:
         """What a bundle stores of the head, beside the classes."""
