@@ -2,7 +2,7 @@
 
 A builder is called ``x(*, classes, channels, size, …) -> nn.Module`` with plain arguments only, so that a bundle can
 store them; ``size`` is (height, width) of the input in pixels. A classifier returns ``{"logits": N×classes}``.
-Third parties join through the entry point ``visto.models``.
+Third parties join through the entry point ``visto.models``, those that find boxes through ``visto.detectors``.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from visto.models.second_look import second_look
 from visto.models.speedrun import speedrun
 from visto.models.svm import svm
 from visto.models.trees import forest, tree
+from visto.models.yolo import yolo
 from visto.spec import Spec
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -40,6 +41,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "efficientnet_lite0": efficientnet_lite0,
     "resnet18": resnet18,
     "resnet50": resnet50,
+    "yolo": yolo,
     "ensemble": ensemble,
     "second_look": second_look,
 }
@@ -47,8 +49,14 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 # fitted at once to features (visto.models.features), not by gradients
 CLASSIC = ("majority", "logistic", "svm", "knn", "tree", "forest")
 
+# what finds boxes: {"boxes": N×A×4, "logits": N×A×classes, "objectness": N×A}
+DETECTORS = ["yolo"]
+
 for _entry in entry_points(group="visto.models"):
     MODELS.setdefault(_entry.name, _entry.load())
+for _entry in entry_points(group="visto.detectors"):
+    MODELS.setdefault(_entry.name, _entry.load())
+    DETECTORS.append(_entry.name)
 
 
 def build_model(spec: Spec[nn.Module]) -> nn.Module:

