@@ -6,6 +6,7 @@ from typing import Any
 
 from visto.bundle import Bundle, seen_before
 from visto.evaluation import Evaluation
+from visto.report.box_cautions import about_boxes
 from visto.report.fitted import Fitted, joined
 from visto.report.judged import Judged
 from visto.report.learning import fall, rise
@@ -29,7 +30,8 @@ class Caution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the rules look at. ``have`` and ``answered`` count judged images by class, ``trained`` those learnt from.
+    """What the rules look at. ``have`` and ``answered`` count judged images (or boxes) by class, ``trained`` the images
+    learnt from.
 
     ``history`` has the epochs only; ``fitted`` is None for a model that learnt step by step.
     """
@@ -53,6 +55,7 @@ def cautions(facts: Facts) -> list[Caution]:
         *_about_size(facts),
         *_about_chance(facts),
         *_about_classes(facts),
+        *_about_boxes(facts),
         *_about_scores(facts),
         *_about_files(facts),
         *_about_learning(facts),
@@ -122,21 +125,21 @@ def _about_chance(facts: Facts) -> list[Caution]:
 
 
 def _about_classes(facts: Facts) -> list[Caution]:
-    names = [shown(name) for name in facts.evaluation.classes]
+    names, unit = [shown(name) for name in facts.evaluation.classes], facts.judged.unit
     none = [name for name, n in zip(names, facts.have, strict=True) if n == 0]
     few = [f"{name} ({n})" for name, n in zip(names, facts.have, strict=True) if 0 < n < FEW_A_CLASS]
     never = [name for name, n, a in zip(names, facts.have, facts.answered, strict=True) if n and not a]
     found = []
     if none:
-        words = f"Nothing is known of {listed(none, _NAMED)}: no image of it was judged."
+        words = f"Nothing is known of {listed(none, _NAMED)}: no {unit.one} of it was judged."
         found.append(Caution(grave=False, title=f"{counted(len(none), 'class', 'classes')} not judged", words=words))
     if never:
-        words = f"Not once was the answer {listed(never, _NAMED)}, though such images were judged."
+        words = f"Not once was the answer {listed(never, _NAMED)}, though such {unit.many} were judged."
         title = f"{counted(len(never), 'class', 'classes')} never answered"
         found.append(Caution(grave=len(never) * 4 > len(names), title=title, words=words))
     if few:
-        words = f"Under {FEW_A_CLASS} images were judged of {listed(few, _NAMED)}: their own figures say little."
-        found.append(Caution(grave=False, title="Classes with few judged images", words=words))
+        words = f"Under {FEW_A_CLASS} {unit.many} were judged of {listed(few, _NAMED)}: their own figures say little."
+        found.append(Caution(grave=False, title=f"Classes with few judged {unit.many}", words=words))
     return [*found, *_about_weak_classes(facts, names), *_about_balance(facts, names)]
 
 
@@ -155,16 +158,22 @@ def _about_weak_classes(facts: Facts, names: Sequence[str]) -> list[Caution]:
 def _about_balance(facts: Facts, names: Sequence[str]) -> list[Caution]:
     counts = list(facts.trained or facts.have)
     where = "trained on" if facts.trained else "judged"
+    things = ("image",) if facts.trained else (facts.judged.unit.one, facts.judged.unit.many)
+    holding = "with" if facts.judged.boxes is not None and facts.trained else "of"
     if not counts or min(counts) * UNEVEN > max(counts) or min(counts) == 0:
         return []
     rare, common = counts.index(min(counts)), counts.index(max(counts))
-    words = (
-        f"{counted(max(counts), 'image')} of {names[common]} were {where}, but {min(counts):,} of {names[rare]}: "
-        "look at balanced accuracy and at the table of classes."
-        if facts.judged.single
-        else f"{counted(max(counts), 'image')} of {names[common]} were {where}, but {min(counts):,} of {names[rare]}."
-    )
+    most = f"{counted(max(counts), *things)} {holding} {names[common]} were {where}"
+    hint = ": look at balanced accuracy and at the table of classes." if facts.judged.single else "."
+    words = f"{most}, but {min(counts):,} {holding} {names[rare]}{hint}"
     return [Caution(grave=False, title="Uneven classes", words=words)]
+
+
+def _about_boxes(facts: Facts) -> list[Caution]:
+    if facts.judged.boxes is None:
+        return []
+    found = about_boxes(facts.judged.boxes, facts.evaluation.details)
+    return [Caution(grave=grave, title=title, words=words) for grave, title, words in found]
 
 
 def _about_scores(facts: Facts) -> list[Caution]:
@@ -183,16 +192,25 @@ def _about_scores(facts: Facts) -> list[Caution]:
 
 def _about_files(facts: Facts) -> list[Caution]:
     ledger, found = facts.ledger, []
+    things = ("file",) if facts.judged.boxes is None else ("file or box", "files and boxes")
     if ledger.lost:
         share = ledger.lost / ledger.total
-        words = f"{ledger.lost:,} of {counted(ledger.total, 'file')} could not be used ({percent(share)})."
-        found.append(Caution(grave=share > 0.2, title="Rejected files", words=words))
+        words = f"{ledger.lost:,} of {counted(ledger.total, *things)} could not be used ({percent(share)})."
+        found.append(
+            Caution(
+                grave=share > 0.2,
+                title="Rejected files" + things[-1].removeprefix("files").removeprefix("file"),
+                words=words,
+            )
+        )
     if ledger.quarrelling:
         have = "has" if ledger.quarrelling == 1 else "have"
         words = f"{counted(ledger.quarrelling, 'file')} {have} the same content as another, under another label."
         found.append(Caution(grave=False, title="One picture, two labels", words=words))
     if ledger.doubles * 20 > ledger.total:
-        words = f"{ledger.doubles:,} of {counted(ledger.total, 'file')} are copies of another: less data than it looks."
+        words = (
+            f"{ledger.doubles:,} of {counted(ledger.total, *things)} are copies of another: less data than it looks."
+        )
         found.append(Caution(grave=False, title="Many doubles", words=words))
     return found
 

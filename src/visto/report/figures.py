@@ -1,7 +1,7 @@
 """The figures of the whole: which one leads, and each with its interval drawn and a line on what it means."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -14,6 +14,9 @@ from visto.types import Figure
 _ORDER = (
     "accuracy",
     "mean_average_precision",
+    "map",
+    "map50",
+    "map75",
     "exact_match",
     "micro_f1",
     "balanced_accuracy",
@@ -28,6 +31,9 @@ _ORDER = (
     "hamming_accuracy",
     "log_loss",
     "ece",
+    "map_small",
+    "map_medium",
+    "map_large",
 )
 
 
@@ -62,12 +68,16 @@ def main_figure(figures: Mapping[str, Figure], history: Sequence[Mapping[str, An
     return name if name in figures else next(iter(whole(figures)), None)
 
 
-def figure_rows(figures: Mapping[str, Figure], main: str | None) -> list[Row]:
-    """All figures of the whole, ``main`` first; those better when high share one scale, to be compared."""
+def figure_rows(figures: Mapping[str, Figure], main: str | None, meanings: Mapping[str, str]) -> list[Row]:
+    """All figures of the whole, ``main`` first; those better when high share one scale, to be compared.
+
+    ``meanings`` has those that differ from what the name means else.
+    """
     names = sorted(whole(figures), key=lambda name: name != main)
     shared = [figures[name] for name in names if kind(name).better == "high"]
     floor = scale_floor([f.value if f.low is None else f.low for f in shared])
-    return [_row(name, figures[name], kind(name), floor) for name in names]
+    about = {name: replace(kind(name), meaning=meanings.get(name, kind(name).meaning)) for name in names}
+    return [_row(name, figures[name], about[name], floor) for name in names]
 
 
 def _row(name: str, figure: Figure, about: Kind, floor: float) -> Row:

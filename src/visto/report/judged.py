@@ -1,4 +1,4 @@
-"""What was answered and what was true, one row an image, whether an image has one class or several."""
+"""What was answered and what was true, one row an image, whether it has one class, several, or boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from visto.evaluation import Evaluation
-from visto.types import Answer, Label, Labels
+from visto.report.found_boxes import FoundBoxes, found_boxes
+from visto.types import Answer, Boxes, Label, Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What is judged, and what its answers are called where scores are spoken of."""
+
+    one: str
+    many: str
+    claims: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,26 +27,37 @@ class Judged:
 
     Where an image has one class, that is the score of the answer; where it has several, of the least sure of its
     yes-or-no decisions. ``mistake`` is how sure the surest wrong decision was, 0 where none was. Both are None where
-    the answers carry no scores.
+    the answers carry no scores, and where they are ``boxes``: those are judged one by one.
     """
 
     single: bool
     answers: Sequence[Answer[Any]]
     targets: Sequence[Any]
     right: Tensor
-    sureness: Tensor | None
-    mistake: Tensor | None
+    sureness: Tensor | None = None
+    mistake: Tensor | None = None
+    boxes: FoundBoxes | None = None
+
+    @property
+    def unit(self) -> Unit:
+        if self.boxes is not None:
+            return Unit(one="box", many="boxes", claims="boxes")
+        return Unit(one="image", many="images", claims="answers" if self.single else "scores")
 
 
 def judged(evaluation: Evaluation) -> Judged:
     answers = evaluation.answers
     targets: list[Any] = [item.target for item in evaluation.pixels.items]
+    if any(isinstance(target, Boxes) for target in targets):
+        boxes = found_boxes(evaluation)
+        faultless = torch.tensor([not len(image.false) and not len(image.missed) for image in boxes.images])
+        return Judged(single=False, answers=answers, targets=targets, right=faultless, boxes=boxes)
     single = all(isinstance(answer.value, Label) for answer in answers)
     right = torch.tensor(
         [a.value.classes == t.classes for a, t in zip(answers, targets, strict=True)], dtype=torch.bool
     )
     if any(answer.value.scores is None for answer in answers):
-        return Judged(single=single, answers=answers, targets=targets, right=right, sureness=None, mistake=None)
+        return Judged(single=single, answers=answers, targets=targets, right=right)
     if single:
         sureness = torch.tensor([float(a.value.scores[a.value.index]) for a in answers])
         mistake = sureness.where(~right, 0.0)
@@ -56,13 +77,21 @@ def _doubts(answer: Labels, target: Labels) -> tuple[float, float]:
     return float(sure.min()), max((float(sure[k]) for k in wrong), default=0.0)
 
 
-def class_counts(evaluation: Evaluation) -> tuple[list[int], list[int]]:
-    """How many judged images have each class, and for how many it was the answer (or one of them)."""
-    have, answered = [0] * len(evaluation.classes), [0] * len(evaluation.classes)
-    for item in evaluation.pixels.items:
-        for k in item.target.classes if item.target is not None else ():
-            have[k] += 1
+def class_counts(evaluation: Evaluation, boxes: FoundBoxes | None = None) -> tuple[list[int], list[int]]:
+    """How many judged images (or boxes) have each class, and for how many it was the answer (or one of them)."""
+    if boxes is not None:
+        return boxes.have, boxes.per_class(boxes.drawn)
+    answered = [0] * len(evaluation.classes)
     for answer in evaluation.answers:
         for k in answer.value.classes:
             answered[k] += 1
-    return have, answered
+    return images_with(evaluation), answered
+
+
+def images_with(evaluation: Evaluation) -> list[int]:
+    """How many judged images have each class."""
+    have = [0] * len(evaluation.classes)
+    for item in evaluation.pixels.items:
+        for k in item.target.classes if item.target is not None else ():
+            have[k] += 1
+    return have

@@ -12,12 +12,18 @@ from visto.report.plot_growth import Point, growth_plot
 from visto.report.plot_lines import Line, lines_plot
 from visto.report.words import amount, counted, kind, lowered, shown
 
+_TRAINING = "Loss by epoch, of the last step of the epoch, on images as they were altered for training."
+_BOTH = (
+    "Loss by epoch. Training: of the last step of the epoch, on images as they were altered for training, so it may "
+    "lie above validation."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learning:
-    """The curves drawn, what they say in words, and their numbers (columns, rows) for those who cannot see them."""
+    """The curves drawn, each with its caption, what they say in words, and their numbers (columns, rows)."""
 
-    plots: Sequence[Markup]
+    plots: Sequence[tuple[Markup, str]]
     words: Sequence[str]
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -34,8 +40,17 @@ class Growth:
 
 
 def epochs_of(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows that are of epochs: a history may begin with others, such as one a rung of a ladder."""
-    return [row for row in history if "epoch" in row]
+    """The rows that are of epochs: a history may begin with others, such as one a rung of a ladder.
+
+    A validation loss that is 1 minus the figure watched says nothing of its own, and is taken out.
+    """
+    rows = [row for row in history if "epoch" in row]
+    watched = f"validation_{monitored(history)}"
+    both = [(finite(row.get("validation_loss")), finite(row.get(watched))) for row in rows]
+    mirrored = [loss is not None and value is not None and abs(loss + value - 1) < 1e-6 for loss, value in both]
+    if not any(mirrored) or not all(mirror for mirror, pair in zip(mirrored, both, strict=True) if None not in pair):
+        return rows
+    return [{key: value for key, value in row.items() if key != "validation_loss"} for row in rows]
 
 
 def series(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
@@ -79,6 +94,7 @@ def learning(history: Sequence[Mapping[str, Any]]) -> Learning | None:
         return None
     words = [_loss_words(history, len(loss))] if loss else []
     title = "Loss by epoch"
+    captions = [_BOTH if loss and train else _TRAINING if train else "Loss by epoch."]
     plots = [lines_plot("loss", lines, title=title, words=" ".join(words) or title, what="loss", share=False)]
     if name and watched:
         about = kind(name)
@@ -100,8 +116,9 @@ def learning(history: Sequence[Mapping[str, Any]]) -> Learning | None:
             best=best,
         )
         plots.append(drawn)
+        captions.append("What the run watched, on validation; the dot marks the best epoch.")
     columns, rows = _numbers(history, name)
-    return Learning(plots=plots, words=words, columns=columns, rows=rows)
+    return Learning(plots=list(zip(plots, captions, strict=True)), words=words, columns=columns, rows=rows)
 
 
 def _best(points: Sequence[tuple[float, float]], *, low: bool) -> int:
@@ -126,7 +143,9 @@ _MOST_ROWS = 60
 
 def _numbers(history: Sequence[Mapping[str, Any]], name: str | None) -> tuple[list[str], list[list[str]]]:
     """At most 60 epochs, the last among them."""
-    keys = {"loss": "Training loss", "validation_loss": "Validation loss"}
+    keys = {"loss": "Training loss"}
+    if series(history, "validation_loss"):
+        keys["validation_loss"] = "Validation loss"
     if name:
         keys[f"validation_{name}"] = kind(name).title
     step = max(1, -(-len(history) // _MOST_ROWS))

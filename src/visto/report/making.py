@@ -11,6 +11,7 @@ from visto.models.logistic import Linear
 from visto.models.second_look import in_words
 from visto.models.trees import Trees
 from visto.report.fitted import Fitted, sees_words
+from visto.report.judged import Judged
 from visto.report.words import counted, shown
 
 _RECIPE_LIMIT = 20_000
@@ -25,7 +26,7 @@ class Making:
     commands: list[tuple[str, str]]
 
 
-def making(bundle: Bundle, fitted: Fitted | None) -> Making:
+def making(bundle: Bundle, fitted: Fitted | None, looked: Judged) -> Making:
     """``fitted`` is None for a model that learnt step by step."""
     text = json.dumps(dict(bundle.manifest.recipe), indent=2, ensure_ascii=False)
     lines = [shown(line, 400) for line in text.split("\n")]
@@ -33,7 +34,7 @@ def making(bundle: Bundle, fitted: Fitted | None) -> Making:
     return Making(
         rows=_rows(bundle, fitted),
         recipe=text if len(text) <= _RECIPE_LIMIT else text[:_RECIPE_LIMIT] + "\n… the rest is in manifest.json",
-        commands=_commands(bundle),
+        commands=_commands(bundle) if looked.boxes is None else _box_commands(bundle),
     )
 
 
@@ -164,9 +165,7 @@ def _with_reason(decisions: Mapping[str, Any]) -> str:
 
 
 def _commands(bundle: Bundle) -> list[tuple[str, str]]:
-    path = "".join(c if c.isprintable() else "?" for c in bundle.path.name)
-    name = shlex.quote(path)
-    python = f"import visto\n\nmodel = visto.load({json.dumps(path, ensure_ascii=False)})\n"
+    name, python = _opened(bundle)
     python += 'answer = model.predict("photo.jpg")\nprint([model.classes[k] for k in answer.value.classes])\n'
     python += 'print(visto.evaluate(model, "photos/").figures)'
     return [
@@ -175,3 +174,24 @@ def _commands(bundle: Bundle) -> list[tuple[str, str]]:
         ("Check every byte of it", f"visto info {name}"),
         ("In Python", python),
     ]
+
+
+def _box_commands(bundle: Bundle) -> list[tuple[str, str]]:
+    name, python = _opened(bundle)
+    python += 'found = model.predict("photo.jpg").value\n'
+    python += "for k, score, box in zip(found.labels.tolist(), found.scores.tolist(), found.xyxy.tolist()):\n"
+    python += '    print(model.classes[k], score, box)\nprint(visto.evaluate(model, "photos/").figures)'
+    return [
+        ("What is where in an image, or in each of a folder", f"visto predict {name} photo.jpg"),
+        ("The same, drawn on the pictures", f"visto predict {name} photos/ --draw drawn/"),
+        ("More boxes or fewer: those from a score on", f"visto predict {name} photo.jpg --threshold 0.3"),
+        ("Judge it on images of your own, with boxes as COCO, YOLO or Pascal VOC", f"visto evaluate {name} photos/"),
+        ("Check every byte of it", f"visto info {name}"),
+        ("In Python", python),
+    ]
+
+
+def _opened(bundle: Bundle) -> tuple[str, str]:
+    """The bundle's name for a shell, and the Python that loads it."""
+    path = "".join(c if c.isprintable() else "?" for c in bundle.path.name)
+    return shlex.quote(path), f"import visto\n\nmodel = visto.load({json.dumps(path, ensure_ascii=False)})\n"

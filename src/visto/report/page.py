@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,6 +14,9 @@ from visto.bundle import Bundle
 from visto.data.dataset import Item
 from visto.data.ledger import Entry, merge
 from visto.evaluation import Evaluation
+from visto.preprocess import PREPROCESS, Fit
+from visto.report.box_curves import BoxCurves, Thresholds, box_curves, thresholds_of
+from visto.report.box_mistakes import BoxMistakes, box_mistakes
 from visto.report.cautions import Caution, Facts, cautions
 from visto.report.classes import Table, class_table, group_table, split_table
 from visto.report.climbed import Climbed, climbed
@@ -22,29 +25,35 @@ from visto.report.figures import Row, figure_rows, main_figure
 from visto.report.fitted import fitted_of
 from visto.report.headline import Headline, headline
 from visto.report.inside import Inside, Material, inside
-from visto.report.judged import Judged, class_counts, judged
+from visto.report.judged import Judged, Unit, class_counts, images_with, judged
 from visto.report.learning import Growth, Learning, epochs_of, growth, learning
 from visto.report.ledgers import Ledger, ledger_of
 from visto.report.making import Making, at_once_words, making
 from visto.report.mistakes import Mistakes, mistakes
 from visto.report.plot_coverage import coverage_plot
 from visto.report.plot_reliability import reliability_plot
-from visto.report.sureness import Calibration, Kept, calibration, coverage, thresholds
+from visto.report.sureness import Bin, Calibration, Kept, bins_of, calibration, coverage, thresholds
 from visto.report.tuning import Tuning, tuned
-from visto.report.words import between, counted, percent, rounded_down
+from visto.report.words import BOX_MEANINGS, between, counted, percent, rounded_down
+from visto.types import Size, View
 
 Counts = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sureness:
-    """Calibration and abstaining, drawn and in numbers; each part None or empty where the scores do not allow it."""
+    """Calibration and abstaining, drawn and in numbers; each part None or empty where the scores do not allow it.
+
+    Boxes are not abstained from: of them, ``boxes`` says what a threshold brings.
+    """
 
     known: Calibration | None
     reliability: Markup | None
     claims: str
+    bins: Sequence[Bin]
     coverage: Markup | None
     thresholds: Sequence[Kept]
+    boxes: Thresholds | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +64,14 @@ class Page:
     cautions: Sequence[Caution]
     figures: Sequence[Row]
     single: bool
+    unit: Unit
     n: int
     confusion: Confusion | None
     classes: Table
     groups: Table | None
-    mistakes: Mistakes
+    mistakes: Mistakes | None
+    boxes: BoxCurves | None
+    box_mistakes: BoxMistakes | None
     samples: bool
     sureness: Sureness
     inside: Inside | None
@@ -87,7 +99,8 @@ def gather_page(
     trained_on: Sequence[Item],
 ) -> Page:
     looked, fitted = judged(evaluation), fitted_of(bundle)
-    have, answered = class_counts(evaluation)
+    boxes, unit = looked.boxes, looked.unit
+    have, answered = class_counts(evaluation, boxes)
     name = main_figure(evaluation.figures, history)
     known = calibration(looked)
     both = ledger_of(merge((*ledger, *evaluation.ledger)))
@@ -105,11 +118,11 @@ def gather_page(
         history=epochs_of(history),
         fitted=fitted,
     )
-    errors = mistakes(evaluation, looked, samples=samples)
+    errors = mistakes(evaluation, looked, samples=samples) if boxes is None else None
     material = Material(
         bundle=bundle,
         evaluation=evaluation,
-        wrong=errors.first,
+        wrong=errors.first if errors is not None else (),
         trained=trained_on,
         counts=trained,
         samples=samples,
@@ -117,17 +130,24 @@ def gather_page(
     return Page(
         headline=headline(facts),
         cautions=cautions(facts),
-        figures=figure_rows(evaluation.figures, name),
+        figures=figure_rows(evaluation.figures, name, BOX_MEANINGS if boxes is not None else {}),
         single=looked.single,
+        unit=unit,
         n=evaluation.n,
-        confusion=confusion(evaluation.details, evaluation.classes),
-        classes=class_table(evaluation.classes, evaluation.figures, have, _class_columns(evaluation, answered)),
+        confusion=confusion(evaluation.details, evaluation.classes, (unit.one, unit.many)),
+        classes=class_table(
+            evaluation.classes, evaluation.figures, have, _class_columns(looked, evaluation, answered), unit.many
+        ),
         groups=group_table(evaluation.groups),
         mistakes=errors,
+        boxes=box_curves(boxes, evaluation.figures, evaluation.details, evaluation.classes) if boxes else None,
+        box_mistakes=box_mistakes(evaluation, boxes, _views(bundle, evaluation) if samples else None)
+        if boxes
+        else None,
         samples=samples,
         sureness=_sureness(looked, known),
         inside=inside(fitted, material),
-        splits=split_table(evaluation.classes, listed, have),
+        splits=split_table(evaluation.classes, listed, _judged_columns(looked, evaluation, have)),
         ledgers=_ledgers(ledger, evaluation.ledger, bundle),
         reasons=both,
         ladder=climbed(bundle.manifest.recipe),
@@ -135,12 +155,37 @@ def gather_page(
         at_once=at_once_words(bundle.manifest.recipe, fitted) if fitted else "",
         growth=growth(learning_curve),
         tuning=tuned(tuning),
-        making=making(bundle, fitted),
+        making=making(bundle, fitted, looked),
     )
 
 
-def _class_columns(evaluation: Evaluation, answered: Sequence[int]) -> dict[str, Sequence[int]]:
+def _views(bundle: Bundle, evaluation: Evaluation) -> Callable[[int], View]:
+    """How the image of a row came to the model's input."""
+    fit: Fit = bundle.manifest.preprocess.build(PREPROCESS).fit
+    sizes = evaluation.pixels.sizes
+
+    def view(row: int) -> View:
+        height, width = sizes[row].tolist()
+        return fit.view(Size(height=height, width=width))
+
+    return view
+
+
+def _judged_columns(looked: Judged, evaluation: Evaluation, have: Sequence[int]) -> dict[str, Sequence[int]]:
+    """Judged images of each class by column, and the boxes where there are."""
+    if looked.boxes is None:
+        return {"Judged": have}
+    return {"Judged": images_with(evaluation), "Boxes judged": have}
+
+
+def _class_columns(looked: Judged, evaluation: Evaluation, answered: Sequence[int]) -> dict[str, Sequence[int]]:
     """Counts of each class by column: how often it was the answer; what was missed and added, where that differs."""
+    if looked.boxes is not None:
+        right = looked.boxes.per_class(looked.boxes.drawn & looked.boxes.hits)
+        return {
+            "Wrong": [n - hits for n, hits in zip(answered, right, strict=True)],
+            "Missed": [n - hits for n, hits in zip(looked.boxes.have, right, strict=True)],
+        }
     columns: dict[str, Sequence[int]] = {"Answered": answered}
     decisions = evaluation.details.get("decisions")
     if isinstance(decisions, Mapping) and {"fn", "fp"} <= decisions.keys():
@@ -149,24 +194,32 @@ def _class_columns(evaluation: Evaluation, answered: Sequence[int]) -> dict[str,
 
 
 def _sureness(looked: Judged, known: Calibration | None) -> Sureness:
-    what = "how often it is right" if looked.single else "how often it is so"
-    claims = ""
-    plot = None
-    if known is not None:
-        claims = (
-            f"On average its {'answers claim' if looked.single else 'scores say'} {percent(known.claimed)}, and "
-            f"{percent(known.right)} {'are right' if looked.single else 'are so'}."
-        )
-        plot = reliability_plot(known.bins, what=what, words=claims)
+    claims, words = looked.unit.claims, ""
+    plot, bins = None, bins_of(looked)
+    if bins:
+        what = "how often it is so" if claims == "scores" else "how often it is right"
+        if known is not None:
+            words = _claim_words(looked, known)
+        plot = reliability_plot(bins, what=what, words=words)
     curve = coverage(looked)
-    words = ", ".join(f"{percent(k.coverage)} answered: {percent(k.right)} right" for k in thresholds(looked))
+    kept = ", ".join(f"{percent(k.coverage)} answered: {percent(k.right)} right" for k in thresholds(looked))
     return Sureness(
         known=known,
         reliability=plot,
-        claims=claims,
-        coverage=coverage_plot(curve, what="how many of these are right", words=words) if curve else None,
+        claims=words,
+        bins=[b for b in bins if b.count],
+        coverage=coverage_plot(curve, what="how many of these are right", words=kept) if curve else None,
         thresholds=thresholds(looked),
+        boxes=thresholds_of(looked.boxes) if looked.boxes is not None else None,
     )
+
+
+def _claim_words(looked: Judged, known: Calibration) -> str:
+    claimed, right, claims = percent(known.claimed), percent(known.right), looked.unit.claims
+    if claims == "boxes":
+        return f"On average the boxes it draws score {claimed}, and {right} of them are right."
+    said, are = ("answers claim", "are right") if claims == "answers" else ("scores say", "are so")
+    return f"On average its {said} {claimed}, and {right} {are}."
 
 
 def _ledgers(made: Sequence[Entry], judged_on: Sequence[Entry], bundle: Bundle) -> list[tuple[str, Ledger]]:

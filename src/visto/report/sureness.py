@@ -1,7 +1,7 @@
 """How far the scores can be believed: calibration in bins, and what is gained by answering only when sure."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from visto.report.judged import Judged
 from visto.report.svg import thinned
 from visto.types import Answer
 
+LEAST_SCORE = 0.05  # of a box: an image can have a hundred below it, nearly all of them wrong, and nobody asks
 _CHUNK_SCORES = 1_000_000
 _POINTS = 120
 
@@ -64,9 +65,24 @@ class Kept:
 
 
 def calibration(judged: Judged) -> Calibration | None:
-    """None where the answers carry no scores."""
+    """None where the answers carry no scores. Of boxes, those that are drawn."""
+    return _calibration(_claims(judged))
+
+
+def bins_of(judged: Judged) -> list[Bin]:
+    """What a plot of calibration shows: as much as ``calibration``, of boxes many that are not drawn, too."""
+    boxes = judged.boxes
+    if boxes is None:
+        known = calibration(judged)
+    else:
+        some = boxes.drawn | (boxes.scores >= LEAST_SCORE)
+        known = _calibration([(boxes.scores[some], boxes.hits[some])] if boxes.scored else [])
+    return known.bins if known is not None else []
+
+
+def _calibration(pairs: Iterable[tuple[Tensor, Tensor]]) -> Calibration | None:
     counts, claims, trues, spread = (torch.zeros(BINS).double() for _ in range(4))
-    for claimed, came_true in _claims(judged):
+    for claimed, came_true in pairs:
         bins, claimed = confidence_bins(claimed), claimed.double()
         for total, values in (
             (counts, torch.ones_like(claimed)),
@@ -104,6 +120,10 @@ def calibration(judged: Judged) -> Calibration | None:
 
 def _claims(judged: Judged) -> Iterator[tuple[Tensor, Tensor]]:
     """How likely something was said to be, and whether it was so: the answer, or each class where there are many."""
+    if judged.boxes is not None:
+        if judged.boxes.scored:
+            yield judged.boxes.scores[judged.boxes.drawn], judged.boxes.hits[judged.boxes.drawn]
+        return
     if judged.single:
         if judged.sureness is not None:
             yield judged.sureness, judged.right

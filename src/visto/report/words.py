@@ -105,6 +105,23 @@ _KINDS = {
         meaning="With the surest images first, how pure each class stays down the list; 1 is wholly.",
         share=False,
     ),
+    "map": Kind(
+        title="mAP",
+        meaning="How many things it finds, how rarely it is wrong, how well its boxes fit, in one: mean average "
+        "precision over the classes and over IoU 0.5 to 0.95 (IoU: how far two boxes cover each other); 1 is perfect.",
+        share=False,
+    ),
+    "map50": Kind(
+        title="mAP at IoU 0.5", meaning="The same where half covered is enough: are things found at all?", share=False
+    ),
+    "map75": Kind(
+        title="mAP at IoU 0.75", meaning="The same where a box has to fit well: are things found exactly?", share=False
+    ),
+    "map_small": Kind(
+        title="mAP of small things", meaning="Of those up to 32×32 pixels of the original image.", share=False
+    ),
+    "map_medium": Kind(title="mAP of medium things", meaning="Of those from 32×32 to 96×96 pixels.", share=False),
+    "map_large": Kind(title="mAP of large things", meaning="Of those from 96×96 pixels.", share=False),
     "log_loss": Kind(
         title="Log-loss",
         meaning="How much the truth surprises its scores; 0 is not at all, less is better.",
@@ -116,6 +133,13 @@ _KINDS = {
         meaning="How far its scores lie from how often it is right; less is better, few images make it read high.",
         better="low",
     ),
+}
+
+# what the same names mean where boxes are judged: all boxes in one pot
+BOX_MEANINGS = {
+    "precision": "Of the boxes it draws, the part that is right: the right class, at IoU 0.5 or more.",
+    "recall": "Of the boxes there are, the part it finds.",
+    "f1": "Precision and recall in one, low where either is low.",
 }
 
 
