@@ -1,23 +1,39 @@
 """Every entry of every table passes the public checks."""
 
-import pytest
-from torch import nn
+from pathlib import Path
 
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from tests.scenes import make_scenes
 from visto import testing
 from visto.data import read
 from visto.data.augment import AUGMENTATIONS
+from visto.data.augment_boxes import BOX_AUGMENTATIONS
 from visto.learn.schedule import SCHEDULES
-from visto.models import MODELS
+from visto.models import DETECTORS, MODELS
+from visto.tasks import TASKS
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_model(name: str) -> None:
-    testing.check_model(MODELS[name])
+    (testing.check_detector if name in DETECTORS else testing.check_model)(MODELS[name])
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentation(name: str) -> None:
     testing.check_augmentation(AUGMENTATIONS[name])
+
+
+@pytest.mark.parametrize("name", BOX_AUGMENTATIONS)
+def test_box_augmentation(name: str) -> None:
+    testing.check_box_augmentation(BOX_AUGMENTATIONS[name])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_task(name: str) -> None:
+    testing.check_task(TASKS[name])
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -29,6 +45,12 @@ def test_schedule(name: str) -> None:
 
 def test_embedded_data() -> None:
     testing.check_dataset(read("digits"))
+
+
+def test_data_with_boxes(tmp_path: Path) -> None:
+    data = read(make_scenes(tmp_path / "data", 15))
+    assert data.task == "detection"
+    testing.check_dataset(data)
 
 
 def test_the_checks_can_fail() -> None:
@@ -46,3 +68,25 @@ def test_the_checks_can_fail() -> None:
 
     with pytest.raises(AssertionError, match="no gradient reaches unused"):
         testing.check_model(builder)
+
+
+def test_the_check_of_detectors_can_fail() -> None:
+    class Turned(nn.Module):
+        def __init__(self, whole: nn.Module) -> None:
+            super().__init__()
+            self.whole = whole
+
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            out: dict[str, Tensor] = self.whole(images)
+            return {**out, "boxes": out["boxes"].flip(-1)}
+
+    with pytest.raises(AssertionError, match="ends before it begins"):
+        testing.check_detector(lambda **arguments: Turned(MODELS["yolo"](**arguments)))
+
+
+def test_the_check_of_box_augmentations_can_fail() -> None:
+    def moved(images: Tensor, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        return images, torch.cat([targets[..., :1], targets[..., 1:5] + 1, targets[..., 5:]], -1)
+
+    with pytest.raises(AssertionError, match="past its image"):
+        testing.check_box_augmentation(moved)

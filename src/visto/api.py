@@ -24,7 +24,7 @@ from visto.evaluation import Comparison, Evaluation
 from visto.evaluation import compare as _compare
 from visto.evaluation import evaluate as _evaluate
 from visto.files import new_folder
-from visto.prediction import Predicted, TorchRecogniser
+from visto.prediction import Predicted, TorchRecogniser, encoded
 from visto.prediction import predict as _predict
 from visto.quantities import seconds
 from visto.recipes import Request
@@ -65,14 +65,14 @@ class Model:
         return read_tuning(self.path)
 
     def predict(
-        self, image: str | Path | bytes, *, threshold: float = 0.0, confidence: float | None = None
+        self, image: str | Path | bytes, *, threshold: float | None = None, confidence: float | None = None
     ) -> Answer[Any]:
         """The answer for one image (a path or an encoded image). Raises DataError where it cannot be read."""
         content: Callable[[], bytes] = (
             (lambda: image) if isinstance(image, bytes) else partial(read_content, Path(image))
         )
         name = "bytes" if isinstance(image, bytes) else str(image)
-        (found,) = _predict(self.recogniser, [(name, content)], threshold=threshold, confidence=confidence)
+        (found,) = _predict(self.recogniser, [encoded(name, content)], threshold=threshold, confidence=confidence)
         if isinstance(found, Predicted):
             return found.answer
         raise found.error

@@ -2,7 +2,7 @@
 
     from visto.testing import check_model
     def test_mine() -> None:
-        check_model(my_builder)
+        check_model(my_builder)  # check_detector for one that finds boxes
 
 A check raises AssertionError that says what is wrong.
 """
@@ -10,8 +10,10 @@ A check raises AssertionError that says what is wrong.
 import copy
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,20 +21,41 @@ from torch import Generator, Tensor, nn
 
 from visto.data import FORMATS
 from visto.data.dataset import Dataset
+from visto.models import DETECTORS, MODELS
+from visto.recipes import Request
 from visto.spec import Spec
+from visto.types import Boxes, Size, Task, View
 
-# (channels, height, width): digits, MNIST, CIFAR, an odd and oblong one, a photo
-SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 17, 40), (3, 96, 96))
+Shape = tuple[int, int, int]  # channels, height, width
+
+# digits, MNIST, CIFAR, an odd and oblong one, a photo
+SHAPES: tuple[Shape, ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 17, 40), (3, 96, 96))
+# of detectors, which want sides that 32 divides
+DETECTOR_SHAPES: tuple[Shape, ...] = ((3, 32, 32), (1, 64, 96), (3, 96, 64))
 
 
-def check_model(builder: Callable[..., nn.Module], shapes: Sequence[tuple[int, int, int]] = SHAPES) -> None:
+def check_model(builder: Callable[..., nn.Module], shapes: Sequence[Shape] = SHAPES) -> None:
     """A classifier's builder: its shapes, gradients, saving, batching, and that it leaves its input alone."""
     for channels, height, width in shapes:
         for classes in (2, 7):
             torch.manual_seed(0)
             model = builder(classes=classes, channels=channels, size=[height, width])
             images = torch.randn(4, channels, height, width)
-            _check_output(model, images, classes)
+            _check_logits(model, images, classes)
+            _check_alone(model, images)
+            _check_gradients(model, images)
+            _check_saving(builder, model, images, classes)
+
+
+def check_detector(builder: Callable[..., nn.Module], shapes: Sequence[Shape] = DETECTOR_SHAPES) -> None:
+    """The same of a detector's builder: boxes in pixels of the input, float32, with x0 ≤ x1 and y0 ≤ y1."""
+    for channels, height, width in shapes:
+        for classes in (1, 7):
+            torch.manual_seed(0)
+            model = builder(classes=classes, channels=channels, size=[height, width])
+            images = torch.randn(4, channels, height, width)
+            _check_boxes_and_logits(model, images, classes)
+            _check_alone(model, images)
             _check_gradients(model, images)
             _check_saving(builder, model, images, classes)
 
@@ -42,23 +65,42 @@ def _require(condition: bool, words: str) -> None:
         raise AssertionError(words)
 
 
-def _check_output(model: nn.Module, images: Tensor, classes: int) -> None:
-    model.eval()
+def _check_logits(model: nn.Module, images: Tensor, classes: int) -> None:
+    with torch.no_grad():
+        logits = model.eval()(images)["logits"]
+    _require(tuple(logits.shape) == (len(images), classes), f"logits are {tuple(logits.shape)}, not N×{classes}")
+
+
+def _check_boxes_and_logits(model: nn.Module, images: Tensor, classes: int) -> None:
+    with torch.no_grad():
+        out = model.eval()(images)
+    n, places = len(images), out["objectness"].shape[-1]
+    for name, wanted in (("boxes", (n, places, 4)), ("logits", (n, places, classes)), ("objectness", (n, places))):
+        _require(tuple(out[name].shape) == wanted, f"{name} are {tuple(out[name].shape)}, not {wanted}")
+    boxes = out["boxes"]
+    _require(boxes.dtype == torch.float32, f"boxes are {boxes.dtype}, not float32")
+    _require(bool((boxes[..., :2] <= boxes[..., 2:]).all()), "a box ends before it begins")
+
+
+def _check_alone(model: nn.Module, images: Tensor) -> None:
+    """Finite, the input left alone, and each image answered as if it were the only one."""
     before = images.clone()
     with torch.no_grad():
-        logits = model(images)["logits"]
-        single = torch.cat([model(image[None])["logits"] for image in images])
-    _require(tuple(logits.shape) == (len(images), classes), f"logits are {tuple(logits.shape)}, not N×{classes}")
-    _require(bool(torch.isfinite(logits).all()), "logits are not finite")
+        together = model.eval()(images)
+        single = [model(image[None]) for image in images]
     _require(torch.equal(images, before), "the input was changed")
-    _require(torch.allclose(logits, single, atol=1e-4), "a batch of one does not equal its row in a batch of n")
+    for name, value in together.items():
+        _require(bool(torch.isfinite(value).all()), f"{name} are not finite")
+        alone = torch.cat([one[name] for one in single])
+        _require(torch.allclose(value, alone, atol=1e-4), "a batch of one does not equal its row in a batch of n")
 
 
 def _check_gradients(model: nn.Module, images: Tensor) -> None:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return  # what it knows is no function of gradients
     model = copy.deepcopy(model).train()
-    model(images)["logits"].square().sum().backward()
+    total = torch.stack([value.square().sum() for value in model(images).values() if value.requires_grad]).sum()
+    total.backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         _require(parameter.grad is not None, f"no gradient reaches {name}")
 
@@ -74,7 +116,8 @@ def _check_saving(builder: Callable[..., nn.Module], model: nn.Module, images: T
         again = stored.build({"it": builder}).eval()
         again.load_state_dict(load_file(path))
     with torch.no_grad():
-        same = torch.equal(model.eval()(images)["logits"], again(images)["logits"])
+        before, after = model.eval()(images), again(images)
+    same = before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     _require(same, "the model that was saved and read again answers otherwise")
 
 
@@ -90,6 +133,28 @@ def check_augmentation(function: Callable[[Tensor, Generator], Tensor]) -> None:
         _require(float(first.min()) >= -0.01 and float(first.max()) <= 255.01, "pixels outside 0–255")
 
 
+def check_box_augmentation(function: Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]) -> None:
+    """An augmentation of images and boxes: as above, and every box keeps its class and lies in its image."""
+    for channels, height, width in SHAPES:
+        images = torch.randint(0, 256, (6, channels, height, width), dtype=torch.uint8)
+        targets = torch.full((6, 3, 6), -1.0)
+        whole = torch.tensor([0.0, 0.0, width, height, 0.0])
+        targets[:4, 0] = torch.cat([torch.tensor([3.0]), whole])  # label, x0, y0, x1, y1, ignored
+        targets[1, 1] = torch.cat([torch.tensor([1.0]), whole / 2])
+        before = images.clone(), targets.clone()
+        (out, boxes), second = (function(images, targets, torch.Generator().manual_seed(3)) for _ in range(2))
+        _require(out.shape == images.shape, f"shape {tuple(out.shape)}, not {tuple(images.shape)}")
+        _require(boxes.shape[::2] == (6, 6), f"targets are {tuple(boxes.shape)}, not 6×M×6")
+        _require(torch.equal(images, before[0]) and torch.equal(targets, before[1]), "the input was changed")
+        _require(torch.equal(out, second[0]) and torch.equal(boxes, second[1]), "two equal generators, two results")
+        _require(float(out.min()) >= -0.01 and float(out.max()) <= 255.01, "pixels outside 0–255")
+        real = boxes[boxes[..., 0] >= 0]
+        _require(set(real[:, 0].tolist()) <= {1.0, 3.0}, "a class that was not there")
+        sides = torch.tensor([width, height, width, height])
+        _require(bool((real[:, 1:5] >= 0).all() and (real[:, 1:5] <= sides).all()), "a box reaches past its image")
+        _require(bool((real[:, 3:5] > real[:, 1:3]).all()), "a box without area")
+
+
 def check_dataset(dataset: Dataset) -> None:
     """What a reader gives: unique ids, known splits and classes, labels within them, every rejection with a reason."""
     ids = [item.id for item in dataset.items]
@@ -100,5 +165,47 @@ def check_dataset(dataset: Dataset) -> None:
         known = item.target is not None and max(item.target.classes, default=0) < len(dataset.classes)
         _require(known, f"{item.id} has no known class")
         _require(item.split is not None, f"{item.id} is in no split")
+        _require((dataset.task == "detection") == isinstance(item.target, Boxes), f"{item.id} is no {dataset.task}")
+        if isinstance(item.target, Boxes):
+            _check_boxes(item.id, item.target)
     for entry in dataset.ledger:
         _require(entry.status == "kept" or bool(entry.reason), f"{entry.id} is {entry.status} without a reason")
+
+
+def _check_boxes(id: str, boxes: Boxes) -> None:
+    """Of a target: float32 edges and int64 labels, every box with an area, its corner in the image; no scores."""
+    _require(boxes.xyxy.dtype == torch.float32 and boxes.labels.dtype == torch.int64, f"{id} has odd types")
+    _require(bool((boxes.xyxy >= 0).all()), f"{id} has a box that reaches past its image")
+    _require(bool((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all()), f"{id} has a box without area")
+    _require(boxes.scores is None and bool((boxes.labels >= 0).all()), f"{id} has scores, or a class below 0")
+    _require(boxes.crowd is None or boxes.ignored is not None, f"{id} has crowds that are not ignored")
+
+
+def check_task(builder: Callable[..., Task[Any, Any]]) -> None:
+    """A task: what a bundle keeps builds it again, and answers outlive another order of classes, JSON and drawing."""
+    classes = ("a", "b", "c")
+    task = builder(classes=classes)
+    again = builder(classes=classes, **json.loads(json.dumps(task.arguments())))
+    _require(again.arguments() == task.arguments(), "what a bundle keeps of it builds another")
+    _require(task.monitor[1] in ("max", "min") and bool(task.decisive), "no figure says which is better")
+    _require(task.unsuited <= {field.name for field in fields(Request)} | {"tune"}, "unsuited to options there are not")
+    size = Size(height=32, width=32)
+    view = View(size=size, to_original=torch.eye(2, 3))
+    images, model = torch.rand(2, 3, 32, 32), _small(task)
+    with torch.no_grad():
+        found = task.head(model(images))
+        kept = task.head(task.keep(model(images)))
+    _require(all(len(value) == 2 for value in found.values()), "the head gives another number of rows than images")
+    _require(all(torch.allclose(found[k], kept[k], atol=1e-6) for k in kept), "what is kept loses what it answers")
+    places = {0: 2, 1: 0, 2: 1}
+    for answer in task.answers(found, [view, view]):
+        moved = task.reorder(task.reorder(answer, places), {new: old for old, new in places.items()})
+        _require(task.to_json(moved) == task.to_json(answer), "another order of classes, and back, is another answer")
+        json.dumps(task.to_json(answer))
+        _require(task.draw((images[0] * 255).byte(), answer).startswith(b"\x89PNG"), "the drawing is no PNG")
+
+
+def _small(task: Task[Any, Any]) -> nn.Module:
+    torch.manual_seed(0)
+    builder = MODELS[DETECTORS[0] if task.needs == "boxes" else "logistic"]
+    return builder(classes=3, channels=3, size=[32, 32]).eval()

@@ -61,4 +61,4 @@ def test_the_best_known_figure_comes_first() -> None:
         "new",
     ]
     assert class_rows({"accuracy": one}) == []
-    assert class_rows({"f1/a": one, "recall/a": one})[1] == ("a", "", "1.0000", "1.0000")
+    assert class_rows({"f1/a": one, "recall/a": one})[1] == ("a", "1.0000", "1.0000")

@@ -118,6 +118,7 @@ def test_the_other_way_round_is_the_negative(seeds: tuple[int, int], better: flo
         if figure.low is not None:
             low, high = bounds(turned)
             assert bounds(figure) == pytest.approx((-high, -low), abs=1e-12)
+    assert one.mcnemar is not None and other.mcnemar is not None
     assert one.mcnemar.p == other.mcnemar.p
     assert (one.mcnemar.only_first, one.mcnemar.only_second) == (other.mcnemar.only_second, other.mcnemar.only_first)
     swapped = one.verdict.replace("better", "x").replace("worse", "better")
@@ -178,6 +179,7 @@ def test_groups_are_drawn_whole() -> None:
     alone, together = (compared(Guesser(wrong), b, dataset(groups=groups)) for groups in (0, 4))
     assert (alone.groups, together.groups) == (0, 4)
     assert alone.difference["accuracy"].value == together.difference["accuracy"].value == 0.75
+    assert together.mcnemar is not None and alone.mcnemar is not None
     assert together.mcnemar.p == 0.125 > alone.mcnemar.p
     assert alone.verdict.startswith("B is better")
     assert together.verdict.startswith("no difference can be told: B minus A is 75.0 points of accuracy")
@@ -214,7 +216,7 @@ def test_labels_in_the_plural() -> None:
     )
     assert found.b["exact_match"].value == found.b["recall/c"].value == found.b["mean_average_precision"].value == 1
     assert found.a["exact_match"].value == pytest.approx(8 / 60)
-    assert found.mcnemar.only_second == 52
+    assert found.mcnemar is not None and found.mcnemar.only_second == 52
     assert found.verdict.startswith("B is better than A by 86.7 points of exact match (")
 
 
@@ -227,7 +229,7 @@ def test_json() -> None:
 
 def said(value: float, low: float, high: float, right: McNemar, **more: Any) -> str:
     figure = Figure(value=value, low=low, high=high)
-    return verdict({"accuracy": figure}, right, n=1000, **{"grouped": False, "alike": False, **more})
+    return verdict({"accuracy": figure}, right, "accuracy", n=1000, **{"grouped": False, "alike": False, **more})
 
 
 def test_verdicts() -> None:
@@ -256,6 +258,6 @@ def test_neither_the_interval_nor_the_test_alone_is_enough() -> None:
 def test_the_same_images_right_with_other_scores() -> None:
     figure = {"exact_match": Figure(value=0.0)}
     none = McNemar(only_first=0, only_second=0, p=1.0)
-    assert verdict(figure, none, n=9, grouped=False, alike=False) == (
+    assert verdict(figure, none, "exact_match", n=9, grouped=False, alike=False) == (
         "no difference in exact match: A and B are right on the same images, with other scores"
     )

@@ -17,11 +17,11 @@ from visto.files import Growing
 from visto.learn import FeatureFeed, GradientLearner, Recipe, fit, outputs, save_state
 from visto.learn.balance import Balance
 from visto.learn.engine import Engine
-from visto.learn.features import folded
 from visto.learn.feed import started_model
 from visto.learn.head import errors_left_out, fit_head, nearest_classes
 from visto.models import build_model
 from visto.models.backbone import Backbone
+from visto.models.folded import folded
 from visto.preprocess import PREPROCESS
 from visto.spec import Spec
 from visto.tasks.classification import Classification
@@ -124,7 +124,7 @@ def test_the_whole_model_gives_what_its_halves_gave(recipe: Recipe, tmp_path: Pa
     list(fit(learner, state))
     whole = learner.feed.whole(state.averaged)
     shown = pixels(20, 1)
-    given = outputs(recipe.model, recipe.preprocess.build(PREPROCESS), whole, shown)["logits"]
+    given = outputs(learner.task, recipe.model, recipe.preprocess.build(PREPROCESS), whole, shown)["logits"]
     state.model.load_state_dict(state.averaged)
     state.model.eval()
     with torch.no_grad():

@@ -20,7 +20,7 @@ from visto.models import build_model
 from visto.report import write_report
 from visto.spec import Spec
 from visto.tasks import TASKS
-from visto.types import Answer, Figure, Label, Labels
+from visto.types import Answer, Boxes, Figure, Label, Labels, Target
 
 HISTORY: list[Mapping[str, Any]] = [
     {"epoch": 1, "loss": 1.5, "validation_loss": 1.2, "validation_accuracy": 0.5, "lr": 0.001},
@@ -113,8 +113,31 @@ def several_of(classes: Sequence[str], rows: Sequence[tuple[Sequence[int], Seque
     return judged_as(task, answers, pixels, name="multilabel", split="test", classes=tuple(classes))
 
 
+Drawn = Sequence[tuple[int, Sequence[float]]]
+Said = Sequence[tuple[int, Sequence[float], float]]
+
+
+def boxes_of(
+    classes: Sequence[str], rows: Sequence[tuple[Drawn, Said]], *, threshold: float = 0.5, side: int = 8
+) -> Evaluation:
+    """Images with boxes: (label, corners) of the true ones, (label, corners, score) of the others, best first."""
+    found = [_boxes([(k, corners) for k, corners, _ in said], [score for _, _, score in said]) for _, said in rows]
+    pixels = pixels_of([_boxes(true, None) for true, _ in rows], side=side)
+    task = TASKS["detection"](classes=tuple(classes), threshold=threshold)
+    answers = [Answer(value=value) for value in found]
+    return judged_as(task, answers, pixels, name="detection", split="test", classes=tuple(classes))
+
+
+def _boxes(drawn: Drawn, scores: Sequence[float] | None) -> Boxes:
+    return Boxes(
+        xyxy=torch.tensor([list(corners) for _, corners in drawn], dtype=torch.float32).reshape(-1, 4),
+        labels=torch.tensor([k for k, _ in drawn], dtype=torch.int64),
+        scores=None if scores is None else torch.tensor(scores, dtype=torch.float32),
+    )
+
+
 def pixels_of(
-    targets: Sequence[Label | Labels],
+    targets: Sequence[Target],
     *,
     ids: Sequence[str] = (),
     entries: Sequence[Entry] = (),

@@ -64,7 +64,8 @@ def _show(found: "Comparison") -> None:
     grouped = f" in {counted(found.groups, 'group')}" if found.groups else ""
     show(f"{found.task} on {counted(found.n, 'image')}{of}{grouped}, with the 95 % interval of the difference:")
     show(table(_rows(found), indent="  "))
-    show(f"only A is right on {found.mcnemar.only_first:,}, only B on {found.mcnemar.only_second:,}")
+    if found.mcnemar is not None:
+        show(f"only A is right on {found.mcnemar.only_first:,}, only B on {found.mcnemar.only_second:,}")
     show(found.verdict)
 
 

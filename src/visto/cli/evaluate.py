@@ -53,6 +53,8 @@ def command(
     if found.seen:
         voice.say(f"careful: the model was made from {found.seen:,} of these {counted(found.n, 'image')}")
     say_unreadable(found.ledger, voice)
+    if not found.figures:
+        voice.say("careful: there is nothing to find in these images, so no figure is defined")
     if as_json:
         show_json(found.to_json())
         return
@@ -66,6 +68,9 @@ def _show(found: "Evaluation") -> None:
     classes = class_rows(found.figures)
     if classes:
         show(table(classes, indent="  "))
+    if "box_confusion" in found.details:
+        show(f"precision, recall and F1 are of the boxes that score {found.details['threshold']:.3f} or more")
+        show(confusion([*found.classes, "(nothing)"], found.details["box_confusion"]))
     if "confusion" in found.details:
         show(confusion(found.classes, found.details["confusion"]["counts"]))
     if found.groups:

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from visto.types import Figure
 
 _FIRST = (
+    "map",
+    "map50",
+    "map75",
+    "map_small",
+    "map_medium",
+    "map_large",
     "accuracy",
     "exact_match",
     "hamming_accuracy",
@@ -26,6 +32,7 @@ _FIRST = (
     "ece",
 )
 
+_OF_CLASSES = ("map", "map50", "precision", "recall", "f1")
 LESS_IS_BETTER = ("log_loss", "ece")
 
 # a matrix of more classes than this does not fit a screen
@@ -48,9 +55,9 @@ def rows_of(figures: "Mapping[str, Figure]") -> list[tuple[str, str]]:
 
 
 def class_rows(figures: "Mapping[str, Figure]") -> list[tuple[str, ...]]:
-    """Precision, recall and F1 of each class, below their headings; nothing where no class has them."""
-    names = [name.split("/", 1)[1] for name in figures if name.startswith("f1/")]
-    kinds = ("precision", "recall", "f1")
+    """The figures of each class, below their headings; nothing where no class has them."""
+    names = list(dict.fromkeys(name.split("/", 1)[1] for name in figures if name.startswith(("f1/", "map/"))))
+    kinds = [kind for kind in _OF_CLASSES if any(f"{kind}/{name}" in figures for name in names)]
     rows = [(name, *(str(figures.get(f"{kind}/{name}", "")) for kind in kinds)) for name in names]
     return [("class", *kinds), *rows] if rows else []
 

@@ -32,7 +32,7 @@ def command(as_json: AsJson = False, debug: Debug = False) -> None:
             settings = " ".join(f"{p.name}={_as_typed(p.default)}" for p in parameters)
             show(f"{name}\n  " + about.replace("``", "").replace("\n", "\n  ") + f"\n  settings: {settings}")
             if name in WEIGHTS:
-                place = "on this machine" if here is not None else "not on this machine: --download fetches them"
+                place = "on this machine" if here is not None else f"not on this machine: {known.way}"
                 show(f"  pretrained: {known.learnt_on}, {known.size} pixels, {known.licence}; {place}")
     if as_json:
         show_json(found)

@@ -1,8 +1,8 @@
 """``visto predict``"""
 
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,79 +12,132 @@ from visto.cli.options import AsJson, BundlePath, Debug, Quiet, Threads
 from visto.cli.terminal import Terminal, printable, show, show_json
 
 if TYPE_CHECKING:
-    from visto.data.ledger import Entry
-    from visto.prediction import Predicted
-    from visto.types import Task
+    from visto.prediction import Picture, Predicted, Recogniser, Source
 
 
 def command(
     bundle: BundlePath,
-    source: Annotated[str, typer.Argument(metavar="IMAGE|DIR|-", help="An image, a folder of images, or - for stdin.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="IMAGE|DIR|VIDEO|-", help="An image, a folder of images, a video, or - for stdin."),
+    ],
     top: Annotated[
         int | None,
         typer.Option(min=1, help="How many answers an image. Default: 1, or, of several labels, those it gives."),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Abstain below this score; of several labels, leave out those below.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Abstain below this score; leave out labels and boxes below it. Default: the model's own.",
+        ),
+    ] = None,
     confidence: Annotated[
         float | None, typer.Option(min=0.5, max=1, help="Abstain unless one class is left at this confidence.")
     ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Give each thing one number through a video, or the images of a folder.")
+    ] = False,
     draw: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture with its answer there.")] = None,
     threads: Threads = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Say what is in an image.
+    """Say what is in an image, and where, if the model was trained on boxes; of a video, in each frame.
 
-    One line an image, as JSON with --json. A bad image is reported and does not stop the rest; the command then ends
-    with exit code 3.
+    One line an image or frame, as JSON with --json. A bad image is reported and does not stop the rest; the command
+    then ends with exit code 3.
     """
     import torch
 
     from visto import api
     from visto.errors import DataError
-    from visto.prediction import Failed, predict
+    from visto.prediction import Failed, follow, predict
 
     voice = Terminal(quiet=quiet)
     if threads:
         torch.set_num_threads(threads)
     recogniser = api.load(bundle).recogniser
-    bad = 0
-    images, rejected = _images(source)
-    for entry in rejected:
+    _check_options(recogniser, track, confidence)
+    given = _source(source)
+    for entry in given.rejected:
         voice.say(f"{entry.id} passed over: {entry.reason}")
-    if not images:
+    if given.total == 0:
         raise DataError(f"no images in {source}", expected="an image, or a folder with images at any depth")
-    for found in predict(
-        recogniser, images, threshold=threshold, confidence=confidence, threads=torch.get_num_threads()
-    ):
-        if isinstance(found, Failed):
+    many = torch.get_num_threads()
+    if track:
+        found = follow(recogniser, given.pictures, threshold=threshold, fps=given.fps, threads=many)
+    else:
+        found = predict(recogniser, given.pictures, threshold=threshold, confidence=confidence, threads=many)
+    bad = 0
+    # where both are one terminal, the lines themselves say how far it is
+    for one in found if sys.stdout.isatty() else voice.progress(found, total=given.total or 0, words="looking"):
+        if isinstance(one, Failed):
             bad += 1
-            _report(found.id, found.error.message, as_json=as_json)
+            _report(one.id, one.error.message, as_json=as_json)
             continue
-        content = dict(recogniser.task.to_json(found.answer))
-        words = _cut(content, top)
         if draw is not None:
-            _draw(draw / _picture_name(source, found.id), found, recogniser.task)
-        if as_json:
-            show_json({"id": found.id, **content})
-        else:
-            doubt = f"  (abstains: {content['reason']})" if content["abstain"] else ""
-            show(printable(f"{found.id}  {words}") + doubt)
+            _draw(draw / _picture_name(source, one.picture), one, recogniser)
+        _show(one, recogniser, top, as_json)
     return 3 if bad else 0
+
+
+def _check_options(recogniser: "Recogniser", track: bool, confidence: float | None) -> None:
+    from visto.errors import UsageError
+    from visto.prediction import check_followable
+
+    if track:
+        check_followable(recogniser)
+        if confidence is not None:
+            raise UsageError("--confidence with --track", hint="leave one of them out")
+
+
+def _show(found: "Predicted", recogniser: "Recogniser", top: int | None, as_json: bool) -> None:
+    content = dict[str, Any](recogniser.task.to_json(found.answer))
+    if found.tracks is not None:
+        pairs = zip(content["answers"], found.tracks.tolist(), strict=True)
+        content["answers"] = [{**answer, "track": track} for answer, track in pairs]
+    words = _cut(content, top)
+    if as_json:
+        frame: dict[str, Any] = {}
+        if found.picture.number is not None:
+            frame = {"frame": found.picture.number, "seconds": round(found.picture.seconds or 0.0, 6)}
+        show_json({"id": found.id, **frame, **content})
+    else:
+        doubt = f"  (abstains: {content['reason']})" if content["abstain"] else ""
+        show(printable(f"{found.id}  {words}") + doubt)
 
 
 def _cut(content: dict[str, Any], top: int | None) -> str:
     """Leave ``top`` answers in what is printed as JSON (None: one, or as many as labels), and put them into words."""
     answers = content["answers"]
+    if any("box" in answer for answer in answers) or not answers:
+        content["answers"] = answers[:top]
+        return _words_of_boxes(content["answers"])
     if "labels" not in content:
         content["answers"] = answers[: top or 1]
         return _words(answers, top)
     given = len(content["labels"])
     content["answers"] = answers[: top or given]
     return _words_of_several(answers, given, top)
+
+
+def _words_of_boxes(answers: Sequence[dict[str, Any]]) -> str:
+    """
+    >>> _words_of_boxes([{"label": "cat", "score": 0.98, "box": [3.0, 4.25, 80.0, 91.5]}])
+    'cat 0.980 [3 4 80 92]'
+    >>> _words_of_boxes([{"label": "cat", "score": 0.98, "box": [3.0, 4.25, 80.0, 91.5], "track": 7}])
+    '#7 cat 0.980 [3 4 80 92]'
+    >>> _words_of_boxes([])
+    'nothing found'
+    """
+    said = []
+    for answer in answers:
+        number = f"#{answer['track']} " if "track" in answer else ""
+        said.append(f"{number}{_words([answer], 1)} [{' '.join(f'{side:.0f}' for side in answer['box'])}]")
+    return "  ".join(said) or "nothing found"
 
 
 def _words(answers: Sequence[dict[str, Any]], top: int | None) -> str:
@@ -111,32 +164,35 @@ def _report(name: str, reason: str, *, as_json: bool) -> None:
         Terminal().say(f"{name}  error: {reason}")  # --quiet silences all but errors
 
 
-def _images(source: str) -> tuple[list[tuple[str, Callable[[], bytes]]], Sequence["Entry"]]:
-    """(name, function that gives the bytes) of each image, and the ledger of what was passed over."""
-    from visto.data.content import read_content
-    from visto.data.listing import list_images
+def _source(source: str) -> "Source":
+    from visto.data.video import VIDEO_SUFFIXES
+    from visto.prediction import Source, encoded, frames_of, images_at
 
     if source == "-":
-        return [("-", sys.stdin.buffer.read)], ()
-    items, entries = list_images(Path(source))
-    single = not Path(source).is_dir()
-    named = [(source if single else item.id, item.source) for item in items if isinstance(item.source, Path)]
-    return [(name, partial(read_content, path)) for name, path in named], entries
+        # drawing looks at it again
+        return Source(pictures=iter([encoded("-", cache(sys.stdin.buffer.read))]), total=1)
+    path = Path(source)
+    if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir():
+        return frames_of(path, source)
+    return images_at(path, source)
 
 
-def _picture_name(source: str, name: str) -> str:
-    """Folders below the source are kept, so that no picture takes another's place."""
+def _picture_name(source: str, picture: "Picture") -> str:
+    """Folders below the source are kept, so that no picture takes another's place; frames are named by their number."""
     if source == "-":
         return "stdin.png"
-    return f"{name if Path(source).is_dir() else Path(name).name}.png"
+    if picture.number is not None:
+        return f"{picture.number:06d}.png"
+    return f"{picture.id if Path(source).is_dir() else Path(picture.id).name}.png"
 
 
-def _draw(path: Path, found: "Predicted", task: "Task[Any, Any]") -> None:
-    """Write the picture with its answer as PNG: what the model saw, enlarged to be readable."""
+def _draw(path: Path, found: "Predicted", recogniser: "Recogniser") -> None:
+    """Write the picture with its answer as PNG: what the model saw, enlarged to be readable; for boxes the original."""
     from visto.files import as_resource_error, write_bytes
+    from visto.prediction import drawn
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise as_resource_error(error, path.parent) from error
-    write_bytes(path, task.draw(found.image, found.answer))
+    write_bytes(path, drawn(recogniser, found))

@@ -20,7 +20,7 @@ class Terminal:
             print(printable(words), file=sys.stderr, flush=True)  # noqa: T201
 
     def progress(self, items: Iterable[X], *, total: int, words: str) -> Iterator[X]:
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet or not sys.stderr.isatty() or not total:
             yield from items
             return
         # rich costs 60 ms to import: only where there is something to draw
@@ -28,7 +28,8 @@ class Terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        # data that is printed in between stays on stdout
+        with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
             task = bar.add_task(words, total=total)
             shown = 0.0
             for done, item in enumerate(items, 1):

@@ -11,23 +11,25 @@ from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry, counts
 from visto.errors import DataError, UsageError
-from visto.evaluation.judge import filled
+from visto.evaluation.judge import RIGHT, filled
 from visto.evaluation.run import answer_all, choose, relabel
 from visto.evaluation.verdict import verdict
 from visto.memory import keep_freed_memory
 from visto.metrics import McNemar, Paired, mcnemar, paired
 from visto.prediction import Recogniser
-from visto.types import Answer, Figure, Split, Task, Voice
+from visto.tasks import TASKS
+from visto.types import Answer, Boxes, Figure, Split, Task, Voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two recognisers, A and B, on the same ``n`` images.
 
-    ``a`` and ``b`` are their figures, ``difference`` is B minus A, from the same resamples of the images; ``groups``
-    counts the groups that were drawn whole (0: the images were). ``verdict`` says in a sentence what the share of
-    right answers bears out. ``seen`` counts the judged images that made A, and B (0 unless a split was asked for by
-    name), ``left_out`` those not judged because either had seen them.
+    ``a`` and ``b`` are their figures, ``difference`` is B minus A, from the same resamples of the images;
+    ``groups`` counts the groups that were drawn whole (0: the images were). ``mcnemar`` is None where an image is
+    not just right or wrong. ``verdict`` says in a sentence what the decisive figure bears out. ``seen`` counts the
+    judged images that made A, and B (0 unless a split was asked for by name), ``left_out`` those not judged because
+    either had seen them.
     """
 
     task: str
@@ -40,7 +42,7 @@ class Comparison:
     a: Mapping[str, Figure]
     b: Mapping[str, Figure]
     difference: Mapping[str, Figure]
-    mcnemar: McNemar
+    mcnemar: McNemar | None
     verdict: str
     ledger: tuple[Entry, ...]
 
@@ -52,7 +54,9 @@ class Comparison:
             "a": {name: figure.to_json() for name, figure in self.a.items()},
             "b": {name: figure.to_json() for name, figure in self.b.items()},
             "difference": {name: figure.to_json() for name, figure in self.difference.items()},
-            "mcnemar": {
+            "mcnemar": None
+            if self.mcnemar is None
+            else {
                 "only_a_right": self.mcnemar.only_first,
                 "only_b_right": self.mcnemar.only_second,
                 "p": self.mcnemar.p,
@@ -99,7 +103,9 @@ def compare(
     shown = take(pixels[0], judged)
     groups = [item.group for item in shown.items]
     answers = (first, in_order(b.task, second, b.classes, a.classes))
-    found, right = _judged(a.task, answers, [item.target for item in shown.items], groups)
+    # each at the thresholds that it was made with, both over the classes of A
+    tasks_of = (a.task, TASKS[tasks[1]](classes=a.classes, **b.task.arguments()))
+    found, right = _judged(tasks_of, answers, [item.target for item in shown.items], groups)
     return Comparison(
         task=tasks[0],
         split=named,
@@ -112,7 +118,9 @@ def compare(
         b=found.second,
         difference=found.difference,
         mcnemar=right,
-        verdict=verdict(found.difference, right, n=len(judged), grouped=any(groups), alike=_alike(*answers)),
+        verdict=verdict(
+            found.difference, right, a.task.decisive, n=len(judged), grouped=any(groups), alike=_alike(*answers)
+        ),
         ledger=shown.entries,
     )
 
@@ -152,33 +160,32 @@ def in_order(
     if tuple(theirs) == tuple(ours):
         return list(answers)
     places = {k: ours.index(name) for k, name in enumerate(theirs)}
-    order = torch.tensor([theirs.index(name) for name in ours])
-    moved: list[Answer[Any]] = []
-    for answer in answers:
-        value = task.relabel(answer.value, places)
-        scores = answer.value.scores
-        moved.append(replace(answer, value=replace(value, scores=None if scores is None else scores[order])))
-    return moved
+    return [task.reorder(answer, places) for answer in answers]
 
 
 def _judged(
-    task: Task[Any, Any],
+    tasks: tuple[Task[Any, Any], Task[Any, Any]],
     answers: tuple[Sequence[Answer[Any]], Sequence[Answer[Any]]],
     targets: Sequence[Any],
     groups: Sequence[str | None],
-) -> tuple[Paired, McNemar]:
-    a, b = (filled(task, own, targets) for own in answers)
+) -> tuple[Paired, McNemar | None]:
+    a, b = (filled(task, own, targets) for task, own in zip(tasks, answers, strict=True))
+    together = groups if any(groups) else None
+    found = paired(a, b, n=len(targets), groups=together)
+    if tasks[0].decisive not in RIGHT:
+        return found, None
     right = [
         torch.tensor([answer.value.classes == target.classes for answer, target in zip(own, targets, strict=True)])
         for own in answers
     ]
-    together = groups if any(groups) else None
-    return paired(a, b, n=len(targets), groups=together), mcnemar(*right, groups=together)
+    return found, mcnemar(*right, groups=together)
 
 
 def _alike(first: Sequence[Answer[Any]], second: Sequence[Answer[Any]]) -> bool:
     """Whether all answers are the same, with the same scores."""
     return all(
-        x.value.classes == y.value.classes and torch.equal(x.value.scores, y.value.scores)
+        x.value == y.value
+        if isinstance(x.value, Boxes)
+        else x.value.classes == y.value.classes and torch.equal(x.value.scores, y.value.scores)
         for x, y in zip(first, second, strict=True)
     )

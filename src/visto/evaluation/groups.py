@@ -44,7 +44,7 @@ def judge_groups(
     for place, name in enumerate(groups):
         if name is not None:
             places.setdefault(name, []).append(place)
-    if all(len(rows) == 1 for rows in places.values()):
+    if all(len(rows) == 1 for rows in places.values()) or not any(isinstance(m, Proportional) for m in task.metrics()):
         return ()
     found: list[Group] = []
     names = list(places)

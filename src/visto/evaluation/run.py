@@ -15,6 +15,7 @@ from visto.data.loader import gather
 from visto.errors import DataError
 from visto.evaluation.groups import Group, judge_groups
 from visto.evaluation.judge import judge
+from visto.learn.feed import views_of
 from visto.memory import keep_freed_memory
 from visto.prediction import Recogniser
 from visto.types import Answer, Figure, Split, Task, Voice
@@ -98,8 +99,9 @@ def answer_all(recogniser: Recogniser, pixels: Pixels, rows: Tensor, voice: Voic
     answers: list[Answer[Any]] = []
     height, width = pixels.storage.shape[2:]
     batches = torch.split(rows, max(1, min(256, _BATCH_PIXELS // (height * width))))
+    views = views_of(recogniser.task, pixels, recogniser.fit)
     for batch in voice.progress(batches, total=len(batches), words="judging"):
-        answers += recogniser.answers(gather(pixels, batch))
+        answers += recogniser.answers(gather(pixels, batch), [views[row] for row in batch.tolist()] if views else ())
     return answers
 
 

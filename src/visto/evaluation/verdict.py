@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping
 
-from visto.evaluation.judge import RIGHT
 from visto.metrics import McNemar, images_needed
 from visto.types import Figure
 
 
-def verdict(difference: Mapping[str, Figure], right: McNemar, *, n: int, grouped: bool, alike: bool) -> str:
-    """What can be said of B against A on ``n`` images, by their share of right answers.
+def verdict(
+    difference: Mapping[str, Figure], right: McNemar | None, name: str, *, n: int, grouped: bool, alike: bool
+) -> str:
+    """What can be said of B against A on ``n`` images, by the figure ``name``.
 
     Better or worse only where the 95 % interval of the difference leaves out 0 and McNemar's p is below 0.05: on few
-    images either alone is too quick. ``alike``: all answers and scores are the same. ``grouped``: the images come in
+    images either alone is too quick. ``right`` is None where an image is not just right or wrong: the interval alone
+    then decides. ``alike``: all answers and scores are the same. ``grouped``: the images come in
     groups, of which nobody knows how many would be needed.
     """
-    name = next(name for name in RIGHT if name in difference)
-    figure, words = difference[name], name.replace("_", " ")
     if alike:
         return "no difference: A and B give the same answer, with the same scores, to every image"
+    if name not in difference:
+        return f"no difference can be told: {name} is not defined on these images"
+    figure, words = difference[name], name.replace("_", " ")
+    if right is None:
+        return _by_interval(figure, words)
     if right.only_first == right.only_second == 0:
         return f"no difference in {words}: A and B are right on the same images, with other scores"
     apart = bool(figure.low is not None and figure.high is not None and (figure.low > 0 or figure.high < 0))
@@ -30,6 +35,14 @@ def verdict(difference: Mapping[str, Figure], right: McNemar, *, n: int, grouped
     if needed is None or needed <= n:
         return doubt
     return f"{doubt}; were it the true difference, some {_rounded(needed):,} images would show it four times in five"
+
+
+def _by_interval(figure: Figure, words: str) -> str:
+    """What the interval of a difference alone bears out."""
+    if figure.low is not None and figure.high is not None and (figure.low > 0 or figure.high < 0):
+        way, sign = ("better", 1) if figure.value > 0 else ("worse", -1)
+        return f"B is {way} than A by {_points(figure, sign)} of {words}{_bounds(figure, sign)}"
+    return f"no difference can be told: B minus A is {_points(figure, 1)} of {words}{_bounds(figure, 1)}"
 
 
 def _points(figure: Figure, sign: int) -> str:

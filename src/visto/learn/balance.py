@@ -22,7 +22,7 @@ class Balance:
     """
 
     def __init__(self, name: str, targets_nk: Tensor) -> None:
-        chances = equal_chances(targets_nk)
+        chances = equal_chances(targets_nk) if name in ("weights", "sampling") else torch.empty(0)
         self.weights = chances * len(chances) if name == "weights" else None
         self.chances = chances if name == "sampling" else None
         self.offsets = log_shares(targets_nk) if name == "logits" else None

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from visto.data.augment import augment, mixup
 from visto.data.cache import Pixels
@@ -28,6 +27,7 @@ from visto.learn.head import Start, errors_left_out, fit_head, groups_of, losses
 from visto.learn.randomness import generator
 from visto.learn.recipe import Recipe
 from visto.models.backbone import Backbone
+from visto.models.folded import folded
 from visto.preprocess import PREPROCESS
 from visto.types import Batch, Task, Voice
 
@@ -71,6 +71,7 @@ class FeatureFeed:
         self.task = task
         self.train = train
         self.validation = validation
+        self.validation_images = len(validation)
         self.path = path
         self.published = published
         model = started_model(recipe, initial)
@@ -79,8 +80,9 @@ class FeatureFeed:
                 f"the model {recipe.model.name} has no stages that could be frozen", hint="leave --frozen out"
             )
         self.backbone = model.eval()
-        self.normalise = recipe.preprocess.build(PREPROCESS).normalise
-        self.targets, self.validation_targets = collated(task, train), collated(task, validation)
+        standard = recipe.preprocess.build(PREPROCESS)
+        self.normalise = standard.normalise
+        self.targets, self.validation_targets = (collated(task, p, standard.fit) for p in (train, validation))
         self.rows = Rows(recipe, self.targets)
         self.order, self.balance = self.rows.order, self.rows.balance
         self.kept: list[Tensor] = []
@@ -144,7 +146,7 @@ class FeatureFeed:
         upper = Upper(model.part(self.recipe.frozen), model.dropout, model.classifier)
         return upper.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def batch(self, step: int) -> Batch[Any]:
+    def batch(self, step: int, done: float = 0.0) -> Batch[Any]:
         """The kept features of the step's images, each of a view drawn by (seed, step)."""
         rows = self.rows.of(step)
         random = generator(self.recipe.seed, "augment", step)
@@ -234,19 +236,6 @@ class FeatureFeed:
     def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The frozen stages with the learnt ones above them."""
         return {**self.backbone.state_dict(), **weights}
-
-
-def folded(stages: nn.Sequential) -> nn.Sequential:
-    """The same function with each batch norm folded into the convolution before it: half of the time, no gradient."""
-    stages = deepcopy(stages).eval()
-    for parent in list(stages.modules()):
-        before: tuple[str, nn.Module] | None = None
-        for name, module in list(parent.named_children()):
-            if before and isinstance(before[1], nn.Conv2d) and isinstance(module, nn.BatchNorm2d):
-                setattr(parent, before[0], fuse_conv_bn_eval(before[1], module))
-                setattr(parent, name, nn.Identity())
-            before = (name, module)
-    return stages.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _bytes(features: Tensor) -> bytes:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from visto.data.augment import augment, mixup
-from visto.data.cache import Pixels
+from visto.data.augment import mixup
+from visto.data.cache import Pixels, take
 from visto.data.loader import Order, gather, in_order
 from visto.errors import DataError
 from visto.learn.balance import Balance
@@ -21,9 +21,12 @@ from visto.learn.randomness import generator, reseed
 from visto.learn.recipe import Recipe
 from visto.models import build_model
 from visto.models.speedrun import Speedrun
-from visto.preprocess import PREPROCESS
-from visto.types import Batch, Task, Voice
+from visto.models.yolo import Yolo
+from visto.models.yolox_weights import unfold_batch_norm
+from visto.preprocess import PREPROCESS, Fit
+from visto.types import Batch, Size, Task, View, Voice
 
+_UNFOLDED = 32  # images that say what a published net's batch norms would have seen
 _WHITENED = 2000  # images whose patches the whitening rests on: about two million of them at 32×32
 EVALUATION_PIXELS = 512 * 48 * 48  # a batch, so that large images do not fill the memory
 
@@ -42,6 +45,7 @@ class Feed(Protocol):
     order: Order
     balance: Balance
     validation_targets: Any
+    validation_images: int
 
     def prepare(self, engine: Engine, voice: Voice) -> None:
         """The long work before the first step, if any; found done where it was done before."""
@@ -49,10 +53,11 @@ class Feed(Protocol):
     def module(self) -> nn.Module:
         """What learns, with the weights that it begins with."""
 
-    def batch(self, step: int) -> Batch[Any]: ...
+    def batch(self, step: int, done: float = 0.0) -> Batch[Any]:
+        """The batch of a step, when the share ``done`` (0–1) of training is behind."""
 
     def held_out(self) -> Iterator[Tensor]:
-        """The validation images, in order, as the module takes them."""
+        """The validation images that are looked at while training, in order, as the module takes them."""
 
     def trial(self) -> tuple[nn.Module, Tensor]:
         """A module and a few images for it, to try precisions on; asked before ``prepare``."""
@@ -108,11 +113,14 @@ class PixelFeed:
         initial: Mapping[str, Tensor] | None,
     ) -> None:
         self.recipe = recipe
+        self.task = task
         self.train = train
-        self.validation = validation
+        self.looked_at = _some(validation, task.looked_at)
+        self.validation_images = len(validation)
         self.initial = initial
-        self.normalise = recipe.preprocess.build(PREPROCESS).normalise
-        self.targets, self.validation_targets = collated(task, train), collated(task, validation)
+        standard = recipe.preprocess.build(PREPROCESS)
+        self.normalise = standard.normalise
+        self.targets, self.validation_targets = (collated(task, p, standard.fit) for p in (train, self.looked_at))
         self.rows = Rows(recipe, self.targets)
         self.order, self.balance = self.rows.order, self.rows.balance
 
@@ -122,13 +130,15 @@ class PixelFeed:
     def module(self) -> nn.Module:
         return started_model(self.recipe, self.initial)
 
-    def batch(self, step: int) -> Batch[Any]:
+    def batch(self, step: int, done: float = 0.0) -> Batch[Any]:
         """Drawn, augmented and normalised as (seed, step) say."""
         recipe = self.recipe
         rows = self.rows.of(step)
         random = generator(recipe.seed, "augment", step)
-        images = augment(gather(self.train, rows), recipe.augmentation, random, self.rows.flipped(rows, step))
-        targets = self.targets[rows]
+        flipped = self.rows.flipped(rows, step)
+        images, targets = self.task.augment(
+            gather(self.train, rows), self.targets[rows], recipe.augmentation, random, flipped, done
+        )
         if recipe.mixup:
             images, targets = mixup(images.float(), targets, recipe.mixup, random)
         return Batch(
@@ -136,7 +146,7 @@ class PixelFeed:
         )
 
     def held_out(self) -> Iterator[Tensor]:
-        for _, images in in_order(self.validation, evaluation_batch(self.validation)):
+        for _, images in in_order(self.looked_at, evaluation_batch(self.looked_at)):
             yield self.normalise(images)
 
     def trial(self) -> tuple[nn.Module, Tensor]:
@@ -146,6 +156,9 @@ class PixelFeed:
         if isinstance(module, Speedrun) and self.initial is None:
             rows = torch.arange(len(self.train.items))[:: max(1, len(self.train.items) // _WHITENED)]
             module.fit_to(engine.images(self.normalise(gather(self.train, rows))))
+        if isinstance(module, Yolo) and self.recipe.pretrained:
+            rows = torch.arange(len(self.train.items))[:: max(1, len(self.train.items) // _UNFOLDED)][:_UNFOLDED]
+            unfold_batch_norm(module, engine.images(self.normalise(gather(self.train, rows))))
         return Beginning()
 
     def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -167,9 +180,23 @@ def evaluation_batch(pixels: Pixels) -> int:
     return max(1, min(512, EVALUATION_PIXELS // (height * width)))
 
 
-def collated(task: Task[Any, Any], pixels: Pixels) -> Any:
+def collated(task: Task[Any, Any], pixels: Pixels, fit: Fit) -> Any:
     """The targets of all items as the task's columns. Raises DataError for an item without label."""
     for item in pixels.items:
         if item.target is None:
             raise DataError(f"{item.id} has no label: it cannot be learnt from")
-    return task.collate([item.target for item in pixels.items])
+    return task.collate([item.target for item in pixels.items], views_of(task, pixels, fit))
+
+
+def _some(pixels: Pixels, most: int) -> Pixels:
+    """At most so many of the images, evenly spread (0: all)."""
+    if not most or len(pixels) <= most:
+        return pixels
+    return take(pixels, torch.arange(most) * len(pixels) // most)
+
+
+def views_of(task: Task[Any, Any], pixels: Pixels, fit: Fit) -> list[View]:
+    """How each image was brought to the model's input; nothing where the task does not ask where things are."""
+    if task.needs != "boxes":
+        return []
+    return [fit.view(Size(height=height, width=width)) for height, width in pixels.sizes.tolist()]

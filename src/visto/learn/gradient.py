@@ -122,10 +122,10 @@ class GradientLearner:
         with torch.inference_mode():
             module(images)
             began = time.perf_counter()
-            module(images)
+            self.task.keep(module(images))
         each = (time.perf_counter() - began) / len(images)
         again = 1 + _VIEWS * self.recipe.second_look if self.recipe.second_look else 0
-        return each * len(self.feed.validation_targets) * (1 + again)
+        return each * self.feed.validation_images * (1 + again)
 
     def resume(self, path: Path, voice: Voice) -> State:
         """The state that was saved at ``path``, with this learner as it was then. Raises ModelError."""
@@ -142,7 +142,7 @@ class GradientLearner:
         """
         began = time.perf_counter()
         rate = state.decisions["lr"] * self.schedule(state.step / state.total_steps)
-        batch = self.feed.batch(state.step)
+        batch = self.feed.batch(state.step, state.step / state.total_steps)
         state.waited += time.perf_counter() - began
         loss = self.descend(state, batch, rate)
         self._average(state)
@@ -180,13 +180,15 @@ class GradientLearner:
         return value
 
     def look(self, state: State) -> dict[str, float]:
-        """What the averaged weights give for the held-out images: ``validation_loss`` and the monitored figure."""
+        """What the averaged weights give for held-out images: the monitored figure, and what else is known."""
         model, parts = state.model.eval(), []
         with torch.no_grad(), self.engine.autocast():
             for inputs in self.feed.held_out():
                 ready = self.engine.images(inputs)
-                parts.append(functional_call(model, dict(state.averaged), (ready,))["logits"].float().cpu())
-        found = self.task.look({"logits": torch.cat(parts)}, self.feed.validation_targets)
+                kept = self.task.keep(functional_call(model, dict(state.averaged), (ready,)))
+                parts.append({name: value.cpu() for name, value in kept.items()})
+        every = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        found = self.task.look(every, self.feed.validation_targets)
         return {f"validation_{name}": value for name, value in found.items()}
 
     def _mark_best(self, state: State) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from visto.data.augment import check_names
+from visto.data.augment_boxes import BOX_AUGMENTATIONS
 from visto.errors import UsageError
 from visto.learn.balance import BALANCES
 from visto.learn.optimiser import OPTIMISERS
@@ -20,9 +21,10 @@ class Recipe:
     """``lr`` is the highest learning rate, or 0: find it by a range test. ``weight_decay`` is L2, ``l1`` its L1 sister.
 
     ``ema`` is the decay of the moving average of the weights (0: none), which is what is judged and kept.
-    ``patience`` stops after that many epochs without a better validation figure (0: never) and keeps the best epoch.
-    ``budget`` (seconds, 0: none) lets the clock choose the number of epochs at the start. ``augmentation`` names
-    functions of ``visto.data.augment``. ``precision`` is auto, fp32 or bf16, ``device`` cpu or cuda.
+    ``patience`` stops after that many epochs without a better validation figure (0: never) and keeps the best
+    epoch. ``budget`` (seconds, 0: none) lets the clock choose the number of epochs at the start. ``augmentation``
+    names functions of ``visto.data.augment``, or of ``visto.data.augment_boxes`` where boxes are learnt.
+    ``precision`` is auto, fp32 or bf16, ``device`` cpu or cuda.
 
     ``pretrained`` begins with the published weights of the model (``visto.models.weights``). The learner ``transfer``
     freezes the first ``frozen`` stages of a backbone and runs them once over ``views`` augmented views of each image;
@@ -63,7 +65,7 @@ class Recipe:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        check_names(self.augmentation)
+        check_names([name for name in self.augmentation if name not in BOX_AUGMENTATIONS])
         _within("epochs", self.epochs, 0, 100_000, open_low=True)
         _within("batch size", self.batch_size, 1, 65_536)
         _within("learning rate", self.lr, 0, 1e6)

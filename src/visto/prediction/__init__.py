@@ -1,6 +1,23 @@
 """The verb ``predict``: one interface over whatever can recognise, a bundle today, an exported file tomorrow."""
 
+from visto.prediction.following import check_followable, drawn, follow
+from visto.prediction.picture import Picture, Source, encoded, frames_of, images_at
 from visto.prediction.recogniser import Recogniser, TorchRecogniser, open_recogniser
 from visto.prediction.run import Failed, Predicted, predict
 
-__all__ = ["Failed", "Predicted", "Recogniser", "TorchRecogniser", "open_recogniser", "predict"]
+__all__ = [
+    "Failed",
+    "Picture",
+    "Predicted",
+    "Recogniser",
+    "Source",
+    "TorchRecogniser",
+    "check_followable",
+    "drawn",
+    "encoded",
+    "follow",
+    "frames_of",
+    "images_at",
+    "open_recogniser",
+    "predict",
+]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from visto.bundle import Bundle, read_bundle
 from visto.errors import ModelError, UsageError
 from visto.models import build_model
+from visto.models.folded import for_answers
 from visto.preprocess import PREPROCESS, Fit
 from visto.tasks import TASKS
 from visto.types import Answer, Task, View
@@ -53,7 +54,7 @@ class TorchRecogniser:
             model.load_state_dict(dict(bundle.weights))
         except RuntimeError as error:
             raise ModelError(f"the weights of {bundle.path} do not fit its model: {error}") from error
-        self._graph = nn.Sequential(preprocess.normalise, model, self.task.head).eval()
+        self._graph = nn.Sequential(preprocess.normalise, for_answers(model), self.task.head).eval()
 
     def tensors(self, images_nchw: Tensor) -> Mapping[str, Tensor]:
         """What the graph gives for a batch of fitted images: named tensors of fixed shape."""

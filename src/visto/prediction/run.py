@@ -1,74 +1,104 @@
 """Answers for images as they come: one bad image is reported and does not stop the rest."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from visto.data.decode import decode
 from visto.errors import DataError
+from visto.prediction.picture import Picture
 from visto.prediction.recogniser import Recogniser
 from visto.threads import pool_of
 from visto.types import Answer, View
 
-Named = tuple[str, Callable[[], bytes]]
+_BATCH_PIXELS = 1 << 20  # of what the model sees, in one batch
+_MOST = 64
+_HELD_PIXELS = 1 << 25  # of decoded frames in one batch: 100 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted:
-    """One image's answer; ``image`` is what the model saw, uint8 C×H×W."""
+    """One image's answer; ``image`` is what the model saw, uint8 C×H×W, ``view`` how it came from the original.
 
-    id: str
+    ``tracks`` (None: not followed) has for each box of the answer the number of its thing, int64.
+    """
+
+    picture: Picture
     answer: Answer[Any]
     image: Tensor
+    view: View
+    tracks: Tensor | None = None
+
+    @property
+    def id(self) -> str:
+        return self.picture.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """One image that could not be read, and why."""
 
-    id: str
+    picture: Picture
     error: DataError
+
+    @property
+    def id(self) -> str:
+        return self.picture.id
 
 
 def predict(
     recogniser: Recogniser,
-    images: Iterable[Named],
+    pictures: Iterable[Picture],
     *,
-    threshold: float = 0.0,
+    threshold: float | None = None,
     confidence: float | None = None,
-    batch_size: int = 64,
     threads: int = 2,
 ) -> Iterator[Predicted | Failed]:
-    """An answer for each (name, function that gives its bytes), in order.
+    """An answer for each picture, in order; only one batch of them is held at a time.
 
-    An answer whose best score is below ``threshold`` abstains; with ``confidence`` (0–1) so does one that cannot
-    tell a single class at that confidence. Raises DataError where the model cannot say how sure it is.
+    An answer whose best score is below ``threshold`` abstains (None: below what the task keeps, if anything); with
+    ``confidence`` (0–1) so does one that cannot tell a single class at that confidence. Raises DataError where the
+    model cannot say how sure it is.
     """
-    queue = iter(images)
     with pool_of(threads) as pool:
-        while chunk := list(islice(queue, batch_size)):
-            ready = list(pool.map(lambda named: _fitted(recogniser, named), chunk))
-            good = [entry for entry in ready if not isinstance(entry, Failed)]
+        for chunk in _batches(pictures, recogniser):
+            # one alone stays in this thread: in another torch would make its own helpers anew, for 5 ms
+            one_by_one = map if len(chunk) == 1 else pool.map
+            ready = list(one_by_one(lambda picture: _fitted(recogniser, picture), chunk))
+            good = [entry for entry in ready if not isinstance(entry, DataError)]
             answers: Iterator[Answer[Any]] = iter(())
             if good:
-                views = [view for _, _, view in good]
-                answers = iter(recogniser.answers(torch.cat([image for _, image, _ in good]), views))
-            for entry in ready:
-                if isinstance(entry, Failed):
-                    yield entry
+                views = [view for _, view in good]
+                answers = iter(recogniser.answers(torch.cat([image for image, _ in good]), views))
+            for picture, entry in zip(chunk, ready, strict=True):
+                if isinstance(entry, DataError):
+                    yield Failed(picture=picture, error=entry)
                 else:
                     answer = recogniser.task.doubt(next(answers), threshold=threshold, confidence=confidence)
-                    yield Predicted(id=entry[0], answer=answer, image=entry[1][0])
+                    yield Predicted(picture=picture, answer=answer, image=entry[0][0], view=entry[1])
 
 
-def _fitted(recogniser: Recogniser, named: Named) -> tuple[str, Tensor, View] | Failed:
-    name, content = named
+def _batches(pictures: Iterable[Picture], recogniser: Recogniser) -> Iterator[list[Picture]]:
+    """As many as the model takes at once, fewer where they are large and decoded already."""
+    _, height, width = recogniser.fit.shape
+    most = max(1, min(_MOST, _BATCH_PIXELS // (height * width)))
+    chunk: list[Picture] = []
+    held = 0
+    for picture in pictures:
+        chunk.append(picture)
+        held += picture.held
+        if len(chunk) == most or held >= _HELD_PIXELS:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def _fitted(recogniser: Recogniser, picture: Picture) -> tuple[Tensor, View] | DataError:
     try:
-        decoded = decode(content(), at_least=recogniser.fit.at_least)
-        return name, recogniser.fit(decoded.batch), recogniser.fit.view(decoded.original)
+        decoded = picture.read(recogniser.fit.at_least)
+        return recogniser.fit(decoded.batch, decoded.original), recogniser.fit.view(decoded.original)
     except DataError as error:
-        return Failed(id=name, error=error)
+        return error

@@ -1,7 +1,8 @@
 """Recipes are functions: from what the data is like to a recipe, and from one recipe to another."""
 
 from visto.recipes.classic import classic, default_features
-from visto.recipes.default import default_model, default_size, pretrained_sizes, suggest
+from visto.recipes.default import default_model, default_size, detector_size, pretrained_sizes, suggest
+from visto.recipes.detect import averaged, detect
 from visto.recipes.fine_tune import fine_tune
 from visto.recipes.override import Request, apply, check_same
 from visto.recipes.speedrun import speedrun
@@ -10,11 +11,14 @@ from visto.recipes.transfer import transfer
 __all__ = [
     "Request",
     "apply",
+    "averaged",
     "check_same",
     "classic",
     "default_features",
     "default_model",
     "default_size",
+    "detect",
+    "detector_size",
     "fine_tune",
     "pretrained_sizes",
     "speedrun",

@@ -14,6 +14,7 @@ _LARGE = 96  # pixels a side that larger ones are brought to
 _SQUARE, _LONGEST = 1.15, 1.6  # of a side to the other: up to the first nearly square, beyond the second too long to be
 _MANY = 10_000  # images from which on a few passes are enough to learn from nothing
 _BACKBONE = "efficientnet_lite0"
+_SEEN = 416  # pixels of the longer side of what a detector sees
 
 
 def are_photos(facts: Facts) -> bool:
@@ -28,6 +29,18 @@ def default_size(facts: Facts) -> tuple[Size, str]:
         return facts.typical, "the images' own size"
     side = max(8, min(_LARGE, side))
     return Size(height=side, width=side), "a size that a CPU trains in minutes"
+
+
+def detector_size(facts: Facts, side: int | None) -> tuple[Size, str]:
+    """The input size of a detector: the shape of the typical image, its longer side ``side`` (None: at most 416).
+
+    In steps of 32 pixels, upwards: at 416 pixels, 640×480 comes to fill 416×312 of 416×320.
+    """
+    tall, wide = facts.typical.height, facts.typical.width
+    longest = side or min(_SEEN, max(64, max(tall, wide)))
+    sides = [max(32, -(-round(longest * s / max(tall, wide)) // 32) * 32) for s in (tall, wide)]
+    why = "as asked, in steps of 32" if side else "the shape of the typical image"
+    return Size(height=sides[0], width=sides[1]), why
 
 
 def default_model(facts: Facts, *, images: int, one_class: bool = True, scratch: bool = False) -> tuple[str, str]:

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from visto.tasks.classification import Classification
+from visto.tasks.detection import Detection
 from visto.tasks.multilabel import MultiLabel
 from visto.types import Task
 
-TASKS: dict[str, Callable[..., Task[Any, Any]]] = {"classification": Classification, "multilabel": MultiLabel}
+TASKS: dict[str, Callable[..., Task[Any, Any]]] = {
+    "classification": Classification,
+    "multilabel": MultiLabel,
+    "detection": Detection,
+}
 
 
 def names_one_class(task: str) -> bool:
@@ -16,4 +21,5 @@ def names_one_class(task: str) -> bool:
     >>> names_one_class("classification"), names_one_class("multilabel")
     (True, False)
     """
-    return TASKS[task](classes=("a", "b")).blend == "softmax"
+    it = TASKS[task](classes=("a", "b"))
+    return it.needs == "logits" and it.blend == "softmax"

@@ -15,6 +15,7 @@ from visto.learn.solve import Late
 from visto.memory import peak_memory
 from visto.models.features.deep import BACKBONE
 from visto.models.weights import load
+from visto.preprocess import PREPROCESS
 from visto.spec import Spec
 from visto.tasks import TASKS
 from visto.training.folder import RunFolder
@@ -38,9 +39,8 @@ def fit_at_once(folder: RunFolder, recipe: Recipe, train: Pixels, clock: Callabl
     """Raises BudgetError where the budget does not allow the fit; Interrupted when asked to stop, with nothing kept."""
     began = time.perf_counter()
     published = load(BACKBONE, voice) if "deep" in recipe.model.arguments.get("features", ()) else None
-    labels = collated(
-        TASKS[recipe.task](classes=[str(k) for k in range(recipe.model.arguments["classes"])]), train
-    ).argmax(1)
+    task = TASKS[recipe.task](classes=[str(k) for k in range(recipe.model.arguments["classes"])])
+    labels = collated(task, train, recipe.preprocess.build(PREPROCESS).fit).argmax(1)
     seconds = max(1.0, recipe.budget - clock() - ENDING) if recipe.budget else 0.0
     found: str | Fitted | Late | None = None
     work = fit_classic(recipe, train, labels, folder.path / "fit", published=published, seconds=seconds)

@@ -7,7 +7,7 @@ from visto.learn import Recipe
 from visto.learn.engine import PRECISIONS, check_device
 from visto.models import build_model
 from visto.preprocess import PREPROCESS
-from visto.tasks import names_one_class
+from visto.tasks import TASKS, names_one_class
 
 
 def check_buildable(recipe: Recipe, classes: int) -> None:
@@ -18,12 +18,16 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
     check_device(recipe.device)
     if recipe.precision not in PRECISIONS:
         raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
+    task = TASKS[recipe.task](classes=[str(k) for k in range(max(2, classes))])
+    known = task.augmentations
+    if odd := [name for name in recipe.augmentation if name not in known]:
+        raise UsageError(f"--augment {odd[0]} with {recipe.task}", expected=f"none, or some of {', '.join(known)}")
     fit = recipe.preprocess.build(PREPROCESS).fit
     if recipe.second_look and not names_one_class(recipe.task):
         raise UsageError("a second look where an image has several labels", hint="leave --second-look out")
     if recipe.second_look and min(fit.shape[1:]) < 2:
         raise UsageError("a second look at images of a pixel's side", hint="--second-look 0 goes without")
-    if recipe.optimiser == "muon" and recipe.learner == "transfer":
+    if recipe.optimiser == "muon" and (recipe.pretrained or recipe.learner == "transfer"):
         raise UsageError(
             "muon with pretrained weights: it would begin by changing the size of their filters",
             hint="leave --optimiser out, or train with --scratch",
@@ -32,7 +36,8 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
         # as many images as tell a batch of one (which batch normalisation refuses) from a larger one
         images = torch.zeros(min(recipe.batch_size, 2), *fit.shape)
         with torch.no_grad():
-            shape = tuple(build_model(recipe.model).train()(images)["logits"].shape)
+            found = build_model(recipe.model).train()(images)
+            shape = found["logits"].shape
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         if "allocate memory" in str(error):
             raise
@@ -41,5 +46,7 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
             f"the model {recipe.model.name} does not work with these settings: {error}",
             expected="arguments as visto models lists them, and a --batch-size that suits",
         ) from error
-    if shape != (len(images), classes):
-        raise UsageError(f"the model {recipe.model.name} gives {shape[1:]} outputs", expected=f"{classes}, one a class")
+    if task.needs not in found:
+        raise UsageError(f"the model {recipe.model.name} gives no {task.needs}", hint="leave --model out")
+    if (shape[0], shape[-1]) != (len(images), classes):
+        raise UsageError(f"the model {recipe.model.name} gives {shape[-1]} outputs", expected=f"{classes}, one a class")

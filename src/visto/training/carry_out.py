@@ -1,6 +1,6 @@
 """Carry a settled recipe out: learn (or go on learning), calibrate, judge on validation, write the bundle."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from visto.errors import UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
 from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
+from visto.learn.feed import views_of
 from visto.memory import peak_memory
 from visto.models import build_model
 from visto.preprocess import PREPROCESS
@@ -42,7 +43,7 @@ def carry_out(
 ) -> tuple[Bundle, Evaluation]:
     """The bundle of one model, and how it was judged. The folder is held, and knows what the run was started with."""
     made = (_fitted if recipe.learner == "classic" else _descended)(folder, recipe, work, clock, voice)
-    task, judged = calibrated(made.task, recipe.task, made.found, work)
+    task, judged = calibrated(made.task, recipe, made.found, work)
     bundle = write(
         folder, work, task, judged, model=made.model, recipe={**recipe.to_json(), **made.told}, weights=made.weights
     )
@@ -75,16 +76,11 @@ def _fitted(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], f
     """Fitted at once, to features."""
     fitted = fit_at_once(folder, recipe, work.prepared.train, clock, voice)
     preprocess = recipe.preprocess.build(PREPROCESS)
-    found = outputs(fitted.model, preprocess, fitted.weights, work.prepared.validation)
+    task = TASKS[recipe.task](classes=work.dataset.classes)
+    found = outputs(task, fitted.model, preprocess, fitted.weights, work.prepared.validation)
     folder.write_history([])
     told = {"decisions": {}, "ended": "", "seconds": round(fitted.seconds, 1), "peak_memory": fitted.peak_memory}
-    return _Made(
-        task=TASKS[recipe.task](classes=work.dataset.classes),
-        model=fitted.model,
-        weights=fitted.weights,
-        found=found,
-        told=told,
-    )
+    return _Made(task=task, model=fitted.model, weights=fitted.weights, found=found, told=told)
 
 
 def _spent(state: State, voice: Voice) -> dict[str, float]:
@@ -103,13 +99,25 @@ def stored(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def calibrated(
-    task: Task[Any, Any], name: str, found: Mapping[str, Tensor], work: Work
+    task: Task[Any, Any], recipe: Recipe, found: Mapping[str, Tensor], work: Work
 ) -> tuple[Task[Any, Any], Evaluation]:
     """The task calibrated on the outputs ``found`` for the validation images, and judged there."""
     validation = work.prepared.validation
-    task = task.calibrated(found, [item.target for item in validation.items])
-    answers: Sequence[Any] = task.answers(task.head(found), ())
-    return task, judged_as(task, answers, validation, name=name, split="validation", classes=work.dataset.classes)
+    views = views_of(task, validation, recipe.preprocess.build(PREPROCESS).fit)
+    task = task.calibrated(found, [item.target for item in validation.items], views)
+    answers = task.answers(task.head(found), views)
+    classes = work.dataset.classes
+    return task, judged_as(task, answers, validation, name=recipe.task, split="validation", classes=classes)
+
+
+def judged_again(bundle: Bundle, work: Work) -> Evaluation:
+    """How the answers of a bundle that was written before are judged on the validation images."""
+    manifest, validation = bundle.manifest, work.prepared.validation
+    preprocess = manifest.preprocess.build(PREPROCESS)
+    task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
+    found = outputs(task, manifest.model, preprocess, bundle.weights, validation)
+    answers = task.answers(task.head(found), views_of(task, validation, preprocess.fit))
+    return judged_as(task, answers, validation, name=manifest.task, split="validation", classes=manifest.classes)
 
 
 def write(

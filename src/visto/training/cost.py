@@ -11,9 +11,10 @@ from visto.data.loader import gather
 from visto.errors import UsageError
 from visto.learn import GradientLearner, PixelFeed, Recipe
 from visto.learn.engine import Engine, has_fast_bf16
-from visto.learn.features import Upper, folded
+from visto.learn.features import Upper
 from visto.models import build_model
 from visto.models.backbone import Backbone
+from visto.models.folded import folded
 from visto.preprocess import PREPROCESS
 from visto.tasks import TASKS
 

@@ -84,7 +84,7 @@ def _together(
     recipe, validation = recipes[0], work.prepared.validation
     preprocess = recipe.preprocess.build(PREPROCESS)
     task = TASKS[recipe.task](classes=work.dataset.classes, label_smoothing=recipe.label_smoothing)
-    found = [outputs(b.manifest.model, preprocess, b.weights, validation)["logits"] for b in members]
+    found = [outputs(task, b.manifest.model, preprocess, b.weights, validation)["logits"] for b in members]
     scores = log_scores(torch.stack(found), task.blend, torch.tensor([_temperature(b) for b in members]))
     targets = task.collate([item.target for item in validation.items])
     counts = [1] * len(members)
@@ -93,7 +93,7 @@ def _together(
     shares = [count / sum(counts) for count in counts]
     kept = [k for k, count in enumerate(counts) if count]
     logits = blended(scores[:, kept], torch.tensor([shares[k] for k in kept]))
-    task, judged = calibrated(task, recipe.task, {"logits": logits}, work)
+    task, judged = calibrated(task, recipe, {"logits": logits}, work)
     seeds = [each.seed for each in recipes]
     said = _said(members, found, (task, judged), work, seeds)
     model = _spec([members[k] for k in kept], [shares[k] for k in kept], task.blend)

@@ -20,13 +20,12 @@ from visto.data.loader import Order
 from visto.errors import UsageError
 from visto.evaluation.judge import filled
 from visto.files import write_json
-from visto.learn import Recipe, outputs
+from visto.learn import Recipe
 from visto.metrics import figures
 from visto.metrics.intervals import bootstrap, compute_many, percentile_figure
-from visto.preprocess import PREPROCESS
 from visto.recipes import Request
 from visto.tasks import TASKS
-from visto.training.carry_out import Work
+from visto.training.carry_out import Work, judged_again
 from visto.training.ensemble import carry_out_asked
 from visto.training.folder import RunFolder
 from visto.training.power_law import forecast
@@ -34,7 +33,7 @@ from visto.training.prepare import mean_and_deviation
 from visto.training.run import Trained, resumed
 from visto.training.run import train as train_once
 from visto.training.second_look import first_look
-from visto.training.settle import plan_of, settled
+from visto.training.settle import check_suited, plan_of, settled
 from visto.types import Figure, Metric, Voice
 
 PARTS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
@@ -64,6 +63,7 @@ def train(
     """
     folder = RunFolder(out)
     parent = first_look(parent) if parent else None
+    check_suited(dataset, request)
     if request.learning_curve:
         _check_enough(dataset)
     trained = train_once(
@@ -226,9 +226,8 @@ class Point:
 def _judged(bundle: Bundle, work: Work) -> Point:
     """The bundle's monitored figure on the validation images, as its task is calibrated."""
     manifest, validation = bundle.manifest, work.prepared.validation
-    found = outputs(manifest.model, manifest.preprocess.build(PREPROCESS), bundle.weights, validation)
     task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
-    answers, truth = task.answers(task.head(found), ()), [item.target for item in validation.items]
+    answers, truth = judged_again(bundle, work).answers, [item.target for item in validation.items]
     wrong = sum(a.value.classes != t.classes for a, t in zip(answers, truth, strict=True) if t is not None)
     metrics = filled(task, answers, truth)
     name, sense = task.monitor

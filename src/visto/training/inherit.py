@@ -21,14 +21,14 @@ def inherited_weights(recipe: Recipe, parent: Bundle, classes: Sequence[str]) ->
     """
     reseed(recipe.seed, "model", 0)
     fresh: Mapping[str, Tensor] = build_model(recipe.model).state_dict()
-    larger = build_model(recipe.model.with_arguments(classes=len(classes) + 1)).state_dict()
+    by_class = _by_class(recipe)
     theirs = {name: place for place, name in enumerate(parent.manifest.classes)}
     out: dict[str, Tensor] = {}
     for name, value in fresh.items():
         given = parent.weights.get(name)
         if given is None or given.shape[1:] != value.shape[1:]:
             out[name] = value
-        elif larger[name].shape == value.shape:
+        elif name not in by_class:
             out[name] = given if given.shape == value.shape else value
         else:
             rows = [given[theirs[label]] if label in theirs else value[k] for k, label in enumerate(classes)]
@@ -44,11 +44,22 @@ def pretrained_weights(recipe: Recipe, voice: Voice, *, download: bool) -> dict[
     published = load(recipe.model.name, voice, download=download)
     reseed(recipe.seed, "model", 0)
     own: Mapping[str, Tensor] = build_model(recipe.model).state_dict()
+    by_class = _by_class(recipe)
     if strange := sorted(
-        k for k in published if k not in own or (own[k].shape != published[k].shape and "classifier" not in k)
+        k for k in published if k not in own or (own[k].shape != published[k].shape and k not in by_class)
     ):
         raise ModelError(f"the published weights do not fit the model {recipe.model.name}: {strange[0]}")
-    return {name: v if name.startswith("classifier.") else published.get(name, v) for name, v in own.items()}
+    return {name: v if name in by_class else published.get(name, v) for name, v in own.items()}
+
+
+def _by_class(recipe: Recipe) -> set[str]:
+    """The tensors of the recipe's model that have a row for each class."""
+    classes = recipe.model.arguments["classes"]
+    sizes = [
+        {name: v.shape for name, v in build_model(recipe.model.with_arguments(classes=k)).state_dict().items()}
+        for k in (classes, classes + 1)
+    ]
+    return {name for name, shape in sizes[0].items() if sizes[1][name] != shape}
 
 
 def published_classifier(name: str, voice: Voice) -> nn.Linear:

@@ -6,9 +6,8 @@ validation images says that it is better; ties go to the cheaper. What was decid
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -17,13 +16,12 @@ from visto.data.dataset import Dataset
 from visto.data.facts import look_at
 from visto.errors import BudgetError, UsageError
 from visto.evaluation import Evaluation
-from visto.evaluation.run import judged_as
-from visto.learn import Recipe, outputs
+from visto.learn import Recipe
 from visto.preprocess import PREPROCESS, Fit
 from visto.recipes import Request
-from visto.tasks import TASKS, names_one_class
+from visto.tasks import names_one_class
 from visto.training.at_once import ENDING
-from visto.training.carry_out import Work, carry_out
+from visto.training.carry_out import Work, carry_out, judged_again
 from visto.training.cost import Cost, cost_of, seconds_of_features
 from visto.training.ensemble import carry_out_asked, carry_out_together
 from visto.training.folder import RunFolder
@@ -305,15 +303,6 @@ class Ladder:
         write_bundle(self.folder.bundle, replace(bundle.manifest, recipe=recipe), bundle.weights, bundle.seen)
         self.folder.finish()
         return read_bundle(self.folder.bundle), judged
-
-
-def judged_again(bundle: Bundle, work: Work) -> Evaluation:
-    """How a bundle's answers to the validation images are judged."""
-    manifest, validation = bundle.manifest, work.prepared.validation
-    task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
-    found = outputs(manifest.model, manifest.preprocess.build(PREPROCESS), bundle.weights, validation)
-    answers: Sequence[Any] = task.answers(task.head(found), ())
-    return judged_as(task, answers, validation, name=manifest.task, split="validation", classes=manifest.classes)
 
 
 def _fit_of(recipe: Recipe) -> Fit:

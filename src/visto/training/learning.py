@@ -88,7 +88,11 @@ def _reason(decision: str, state: State) -> str:
 
 
 def _epoch_line(figures: Mapping[str, Any], state: State, monitored: str) -> str:
-    return (
-        f"epoch {figures['epoch']:>3}  step {state.step:,}/{state.total_steps:,}  loss {figures['loss']:.4f}  "
-        f"validation loss {figures['validation_loss']:.4f}  {monitored} {figures[f'validation_{monitored}']:.4f}"
-    )
+    parts = [
+        f"epoch {figures['epoch']:>3}",
+        f"step {state.step:,}/{state.total_steps:,}",
+        f"loss {figures['loss']:.4f}",
+    ]
+    if "validation_loss" in figures:
+        parts.append(f"validation loss {figures['validation_loss']:.4f}")
+    return "  ".join([*parts, f"{monitored} {figures[f'validation_{monitored}']:.4f}"])

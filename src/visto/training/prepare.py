@@ -10,13 +10,16 @@ from pathlib import Path
 import torch
 
 from visto.bundle import Bundle, seen_before
-from visto.data.cache import Fit, Pixels, materialise, take
+from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry, merge
 from visto.errors import DataError
-from visto.types import SPLITS, Labels, Split, Target, Voice
+from visto.preprocess import Fit
+from visto.types import SPLITS, Boxes, Labels, Size, Split, Target, Voice
 
 _FEW = 10  # images of a class: below, hardly anything can be said of it
+_SMALL = 8  # pixels: one place of the finest stride of a detector
+_OFTEN = 0.02
 _UNEQUAL = 10  # times as many images in the largest class as in the smallest
 
 
@@ -52,7 +55,7 @@ def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: B
     }
     check_learnable(dataset, parts["train"], parts["validation"], parts["test"])
     for name, n in zip(dataset.classes, dataset.counts(parts["train"].items), strict=True):
-        if n == len(parts["train"].items):
+        if n == len(parts["train"].items) and not _have_places(parts["train"]):
             voice.say(f"class {name!r} is in every training image: there is nothing to tell it from")
     lines = _lines(pixels, dataset.classes)
     return Prepared(
@@ -79,8 +82,10 @@ def mean_and_deviation(pixels: Pixels) -> tuple[list[float], list[float]]:
     return [float(v) for v in mean], [float(v) for v in deviation]
 
 
-def cautions(classes: Sequence[str], counts: Sequence[int]) -> list[str]:
+def cautions(classes: Sequence[str], counts: Sequence[int], *, remedy: str = ": see --balance") -> list[str]:
     """What a person should know of the classes before trusting what is learnt from so many images of each.
+
+    ``remedy`` says what helps where they are unequal.
 
     >>> cautions(["cat", "dog"], [100, 4])
     ["class 'dog' has only 4 images to train on", "'cat' has 25 times as many images as 'dog': see --balance"]
@@ -91,8 +96,21 @@ def cautions(classes: Sequence[str], counts: Sequence[int]) -> list[str]:
         found.append(f"{len(few) - 5} more classes have fewer than {_FEW} images")
     (least, rare), (most, common) = min(zip(counts, classes, strict=True)), max(zip(counts, classes, strict=True))
     if most >= _UNEQUAL * max(1, least):
-        found.append(f"{common!r} has {most // max(1, least)} times as many images as {rare!r}: see --balance")
+        found.append(f"{common!r} has {most // max(1, least)} times as many images as {rare!r}{remedy}")
     return found
+
+
+def small_boxes(train: Pixels, fit: Fit) -> str:
+    """A caution where many boxes are hardly to be seen in the model's input; empty where they are not."""
+    total = small = 0
+    for item, (height, width) in zip(train.items, train.sizes.tolist(), strict=True):
+        if isinstance(item.target, Boxes) and len(item.target):
+            to_original = fit.view(Size(height=height, width=width)).to_original
+            sides = (item.target.xyxy[:, 2:] - item.target.xyxy[:, :2]) / to_original.diagonal()
+            total, small = total + len(sides), small + int((sides < _SMALL).any(1).sum())
+    if not small or small < _OFTEN * total:
+        return ""
+    return f"{small:,} of {total:,} boxes are less than {_SMALL} pixels wide or high in the model's input: see --size"
 
 
 def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: Pixels) -> None:
@@ -101,7 +119,14 @@ def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: P
         raise DataError(f"no image to train on among the {len(dataset)} of {dataset.name}", hint="see the ledger")
     present = dataset.counts(train.items)
     named = [name for name, n in zip(dataset.classes, present, strict=True) if n]
-    if any(isinstance(item.target, Labels) for item in train.items):
+    if _have_places(train):
+        if not named:
+            raise DataError(
+                f"no box in any of the {len(train)} training images",
+                expected="boxes to learn from",
+                hint="see the ledger",
+            )
+    elif any(isinstance(item.target, Labels) for item in train.items):
         _check_some_differ(present, len(train.items))
     elif len(named) < 2:
         raise DataError(
@@ -123,11 +148,22 @@ def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: P
     empty = [name for name, n in zip(dataset.classes, present, strict=True) if not n]
     if empty:
         raise DataError(f"class {', '.join(map(repr, empty))} has no image that can be read", hint="see the ledger")
+    if _have_places(train) and validation.items and not any(dataset.counts(validation.items)):
+        raise DataError(
+            f"no box in any of the {len(validation)} validation images",
+            expected="boxes held out, to know how good the model is",
+            hint="put some images with boxes there",
+        )
     if not validation.items:
         raise DataError(
             f"{len(train.items)} images are too few to hold some out and know how good the model is",
             expected="at least 3 images in some class, better 20 in each",
         )
+
+
+def _have_places(pixels: Pixels) -> bool:
+    """Whether the targets say where things are."""
+    return any(isinstance(item.target, Boxes) for item in pixels.items)
 
 
 def _check_some_differ(present: Sequence[int], images: int) -> None:
@@ -176,8 +212,8 @@ def _doubles(pixels: Pixels, classes: Sequence[str]) -> tuple[list[Entry], set[s
         first, *others = sorted((pixels.items[p] for p in places), key=lambda item: (rank[item.split], item.id))
         for item in others:
             reason = f"same content as {'an image of ' + str(first.split) if first.split != item.split else 'another'}"
-            if item.target != first.target and item.target and first.target:
-                reason += f", with another label ({_named(item.target, classes)}, not {_named(first.target, classes)})"
+            if item.target != first.target and item.target is not None and first.target is not None:
+                reason += ", with " + _difference(item.target, first.target, classes)
             if item.split == "validation" and first.split == "train":
                 drop.add(item.id)
                 entries.append(Entry(id=item.id, status="rejected", reason=reason))
@@ -204,7 +240,18 @@ def _lines(pixels: Pixels, classes: Sequence[str]) -> list[str]:
 
 
 def _label(target: Target | None, classes: Sequence[str]) -> str:
+    if isinstance(target, Boxes):
+        columns = (target.ignored, target.crowd, target.areas)
+        others = "/".join(str(None if column is None else column.tolist()) for column in columns)
+        boxes = zip(target.labels.tolist(), target.xyxy.tolist(), strict=True)
+        return "|".join([*(f"{classes[k]} {xyxy}" for k, xyxy in boxes), others])
     return f"{_named(target, classes) if target else ''}{'|' if isinstance(target, Labels) else ''}"
+
+
+def _difference(one: Target, other: Target, classes: Sequence[str]) -> str:
+    if isinstance(one, Boxes) and isinstance(other, Boxes):
+        return f"other boxes ({len(one)}, not {len(other)})"
+    return f"another label ({_named(one, classes)}, not {_named(other, classes)})"
 
 
 def _named(target: Target, classes: Sequence[str]) -> str:

@@ -18,14 +18,15 @@ from visto.learn.state import STATE_VERSION
 from visto.memory import keep_freed_memory
 from visto.preprocess import PREPROCESS
 from visto.recipes import Request, check_same
+from visto.tasks import TASKS
 from visto.training.buildable import check_buildable
 from visto.training.carry_out import Work
 from visto.training.folder import RunFolder
 from visto.training.inherit import pretrained_weights
 from visto.training.ladder import carry_out_climbing, first_rung
-from visto.training.prepare import Prepared, cautions, changed_since, mean_and_deviation, prepare, stamps
+from visto.training.prepare import Prepared, cautions, changed_since, mean_and_deviation, prepare, small_boxes, stamps
 from visto.training.second_look import first_look
-from visto.training.settle import plan_of, settled, tried
+from visto.training.settle import check_suited, plan_of, settled, tried
 from visto.types import Voice
 
 
@@ -71,6 +72,7 @@ def train(
             with folder.held():
                 folder.finish()
         return Trained(bundle=read_bundle(out), seconds=0.0)
+    check_suited(dataset, request)
     folder.check_no_bundle()
     with folder.held():
         if not resume:
@@ -113,7 +115,10 @@ def started(
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
     train = prepared.train
-    for words in cautions(dataset.classes, dataset.counts(train.items)):
+    remedy = "" if "balance" in TASKS[dataset.task](classes=dataset.classes).unsuited else ": see --balance"
+    for words in cautions(dataset.classes, dataset.counts(train.items), remedy=remedy):
+        voice.say(f"careful: {words}")
+    if words := small_boxes(train, plan.fit):
         voice.say(f"careful: {words}")
     recipe = settled(plan, dataset, request, parent, len(train), *mean_and_deviation(train))
     folder.begin(

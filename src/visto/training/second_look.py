@@ -27,7 +27,7 @@ def looked_again(
     validation images. Only where one class is the answer.
     """
     preprocess = recipe.preprocess.build(PREPROCESS)
-    found = outputs(recipe.model, preprocess, weights, validation)
+    found = outputs(task, recipe.model, preprocess, weights, validation)
     if not recipe.second_look or task.blend != "softmax":
         return recipe.model, dict(weights), found
     margin = float(margins(found["logits"].float()).quantile(recipe.second_look))
@@ -36,7 +36,7 @@ def looked_again(
     mirror = "flip" in recipe.augmentation
     model: Spec[nn.Module] = Spec(name=_OURS, arguments={**shared, "model": inner, "margin": margin, "mirror": mirror})
     wrapped = {_INNER + name: value for name, value in weights.items()}
-    again = outputs(model, preprocess, wrapped, validation)
+    again = outputs(task, model, preprocess, wrapped, validation)
     before, after = (_loss(task, each, validation) for each in (found, again))
     words = f"a second look at {recipe.second_look:.0%} of the validation images: log-loss {after:.4f} for {before:.4f}"
     if not after < before:

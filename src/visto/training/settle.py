@@ -1,7 +1,7 @@
 """What is settled before a run begins: how images are fitted, which model learns, by which recipe, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor
 
@@ -10,18 +10,21 @@ from visto.data.dataset import Dataset
 from visto.data.facts import Facts, look_at
 from visto.errors import UsageError
 from visto.learn import Recipe
-from visto.models import CLASSIC, MODELS
+from visto.models import CLASSIC, DETECTORS, MODELS
 from visto.models.features.deep import BACKBONE
-from visto.models.weights import WEIGHTS
+from visto.models.weights import WEIGHTS, find
 from visto.preprocess import PREPROCESS, Fit
 from visto.preprocess.steps import is_colourless, parse
 from visto.recipes import (
     Request,
     apply,
+    averaged,
     classic,
     default_features,
     default_model,
     default_size,
+    detect,
+    detector_size,
     fine_tune,
     pretrained_sizes,
     speedrun,
@@ -75,7 +78,9 @@ def settled(
         mean=mean,
         std=std,
     )
-    if plan.pretrained:
+    if plan.model in DETECTORS:
+        recipe = detect(recipe, images=images, pretrained=plan.pretrained)
+    elif plan.pretrained:
         recipe = transfer(recipe, images=images, grey=plan.grey)
     if plan.model in CLASSIC:
         recipe = classic(recipe, plan.features)
@@ -83,7 +88,10 @@ def settled(
         recipe = speedrun(recipe, images=images)
     if parent is not None:
         recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
-    return apply(recipe, request)
+    recipe = apply(recipe, request)
+    if plan.model in DETECTORS and request.ema is None:
+        recipe = averaged(recipe, images=images)
+    return recipe
 
 
 def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Facts | None = None) -> Plan:
@@ -91,10 +99,16 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
 
     Raises UsageError for what cannot be had together.
     """
+    task = TASKS[dataset.task](classes=("a", "b"))  # what it is like; whether the data's are enough is said later
     if parent is not None:
         if request.model or request.size or request.arguments or request.prepare or request.scratch:
             raise UsageError("a bundle that is fine-tuned brings its own model and fit", hint="leave --from out")
         preprocess, name = parent.manifest.preprocess.build(PREPROCESS), parent.manifest.model.name
+        if (name in DETECTORS) != (task.needs == "boxes"):
+            raise UsageError(
+                f"{parent.path} does {parent.manifest.task}, the data is for {dataset.task}",
+                expected="a parent for the same task",
+            )
         if name in CLASSIC:
             raise UsageError(
                 f"{parent.path} is of the model {name}, which is fitted at once and cannot go on learning",
@@ -117,6 +131,11 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
         raise UsageError("an ensemble is no model to begin with", hint="--ensemble 5 makes one of five models")
     if request.model == "second_look":
         raise UsageError("a second look is no model by itself", hint="--second-look 0.25 gives one to any model")
+    if request.model and (request.model in DETECTORS) != (task.needs == "boxes"):
+        known = DETECTORS if task.needs == "boxes" else [m for m in MODELS if m not in DETECTORS]
+        raise UsageError(f"the model {request.model} for {dataset.task}", expected=f"one of {', '.join(known)}")
+    if task.needs == "boxes":
+        return _plan_of_detector(request, facts)
     name, why = default_model(
         facts, images=len(dataset), one_class=names_one_class(dataset.task), scratch=bool(request.scratch)
     )
@@ -150,6 +169,40 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
         why=f"model {name}{seen} ({why}), {words} ({reasons})",
         sight=f"{words} ({reasons})",
         features=features,
+    )
+
+
+def check_suited(dataset: Dataset, request: Request) -> None:
+    """Raise UsageError for an option that has no meaning for the task of the data, and asks for something."""
+    unsuited = TASKS[dataset.task](classes=dataset.classes).unsuited
+    plain = {f.name: f.default for f in fields(Recipe)}
+    for name, value in sorted(request.given().items()):
+        if name in unsuited and (name not in plain or value != plain[name]):
+            if name == "tune":
+                raise UsageError(f"visto tune with {dataset.task}", hint="visto train takes the default settings")
+            raise UsageError(f"--{name.replace('_', '-')} with {dataset.task}", hint="leave it out")
+
+
+def _plan_of_detector(request: Request, facts: Facts) -> Plan:
+    """The whole image, letterboxed; published weights where they are here, and are for such a net."""
+    name = request.model or DETECTORS[0]
+    known = WEIGHTS.get(name)
+    same = known is not None and all((request.arguments or {}).get(k, v) == v for k, v in known.arguments.items())
+    pretrained = same and not request.scratch and (find(name) is not None or bool(request.download))
+    why = f"goes on from what it learnt on {known.learnt_on}" if known and pretrained else "from scratch"
+    if known and same and not pretrained and not request.scratch:
+        why += f": {known.file} is not in a folder that VISTO_WEIGHTS names"
+    size, why_size = detector_size(facts, request.size)
+    steps = [str(step) for step in parse(request.prepare or ())]
+    channels = 3 if pretrained else 1 if is_colourless(steps) else facts.channels
+    sight = f"{size.width}×{size.height} pixels ({why_size}, letterboxed)"
+    return Plan(
+        fits=(Fit(size=size, channels=channels, crop="letterbox", prepare=steps),),
+        model=name,
+        pretrained=pretrained,
+        grey=facts.channels == 1 or is_colourless(steps),
+        why=f"model {name} ({why}), {sight}",
+        sight=sight,
     )
 
 

@@ -11,11 +11,11 @@ from visto.data.dataset import Item
 from visto.data.loader import gather
 from visto.learn import Recipe
 from visto.learn.engine import has_fast_bf16
-from visto.learn.features import folded
 from visto.learn.feed import collated
 from visto.learn.head import groups_of, losses_left_out
 from visto.models import build_model
 from visto.models.backbone import Backbone
+from visto.models.folded import folded
 from visto.preprocess import PREPROCESS, Fit, Standard
 from visto.types import Task, Voice
 
@@ -54,7 +54,8 @@ def best_fit(
         rows = voice.progress(parts, total=len(parts), words="trying a shape")
         with torch.inference_mode():
             embedded = torch.cat([_embedded(frozen, standard, gather(pixels, part)) for part in rows])
-        losses.append(float(losses_left_out(task, embedded.clone(), collated(task, pixels), groups_of(pixels)).mean()))
+        targets = collated(task, pixels, fit)
+        losses.append(float(losses_left_out(task, embedded.clone(), targets, groups_of(pixels)).mean()))
     best = min(range(len(fits)), key=losses.__getitem__)
     tried = ", ".join(f"{f.size.width}×{f.size.height} {loss:.3f}" for f, loss in zip(fits, losses, strict=True))
     return fits[best], f"tried on {looks} of them, log-loss: {tried}"

@@ -8,12 +8,10 @@ from visto.bundle import Bundle, read_bundle
 from visto.errors import ResourceError, UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.judge import filled
-from visto.evaluation.run import judged_as
-from visto.learn import Recipe, outputs
+from visto.learn import Recipe
 from visto.metrics import paired
-from visto.preprocess import PREPROCESS
 from visto.tasks import TASKS
-from visto.training.carry_out import Work, carry_out
+from visto.training.carry_out import Work, carry_out, judged_again
 from visto.training.folder import RunFolder
 from visto.training.tuning.choices import with_values
 from visto.training.tuning.plan import shared
@@ -109,22 +107,13 @@ def _trained(folder: RunFolder, name: str, recipe: Recipe, work: Work, voice: Vo
     inner = folder.inside(folder.tuning, name)
     if inner.bundle.exists():
         bundle = read_bundle(inner.bundle)
-        return Final(recipe=recipe, bundle=bundle, judged=_judged(bundle, work), history=inner.read_history())
+        return Final(recipe=recipe, bundle=bundle, judged=judged_again(bundle, work), history=inner.read_history())
     with inner.held():
         if not inner.unfinished:
             settings = {name: value for name, value in folder.read_settings().items() if name != "ended"}
             inner.begin({**settings, "recipe": recipe.to_json()})
         bundle, judged = carry_out(inner, recipe, work, lambda: 0.0, voice)
     return Final(recipe=recipe, bundle=bundle, judged=judged, history=inner.read_history())
-
-
-def _judged(bundle: Bundle, work: Work) -> Evaluation:
-    """How a bundle that an earlier process wrote was judged there."""
-    manifest, validation = bundle.manifest, work.prepared.validation
-    found = outputs(manifest.model, manifest.preprocess.build(PREPROCESS), bundle.weights, validation)
-    task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
-    answers = task.answers(task.head(found), ())
-    return judged_as(task, answers, validation, name=manifest.task, split="validation", classes=manifest.classes)
 
 
 def _difference(default: Final, winner: Final) -> Mapping[str, Figure]:

@@ -20,7 +20,7 @@ from visto.training.carry_out import Work, write
 from visto.training.folder import RunFolder
 from visto.training.prepare import changed_since, stamps
 from visto.training.run import Trained, resumed, started
-from visto.training.settle import plan_of, settled
+from visto.training.settle import check_suited, plan_of, settled
 from visto.training.tuning.choices import choices_of
 from visto.training.tuning.extra import study_class
 from visto.training.tuning.held_out import parted
@@ -48,6 +48,7 @@ def tune(
     Interrupted with all that has ended kept.
     """
     began = time.perf_counter()
+    check_suited(dataset, request)
     study_class()
     clock = clock or (lambda: time.perf_counter() - began)
     threads = threads or torch.get_num_threads()
