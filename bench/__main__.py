@@ -5,8 +5,8 @@
     make bench ONLY=digits OPTIONS=--fresh            from the beginning
     make bench ONLY=clothing-transfer OPTIONS="--peer-repeats 5"
 
-Needs the real data of ``make data``. The table goes to stdout, progress to stderr, all figures to
-``bench/results/bench.json``.
+Needs the real data of ``make data``, and takes the published weights there where VISTO_WEIGHTS names no other folder.
+The table goes to stdout, progress to stderr, all figures to ``bench/results/bench.json``.
 """
 
 import argparse
@@ -29,6 +29,7 @@ def main() -> int:
     """Measure, print, and give the exit code: 1 where a contender failed."""
     asked = options()
     rows, data = [ROWS[name] for name in asked.rows or ROWS], data_folder()
+    os.environ.setdefault("VISTO_WEIGHTS", str(data / "weights"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that contenders are ended too
     done: dict[str, tuple[Row, Measured]] = {}
     failed = False
@@ -79,6 +80,9 @@ def take_turns(row: Row, asked: argparse.Namespace, data: Path, measured: dict[s
     for contender in row.contenders:
         if isinstance(contender, Visto) and contender.data not in EMBEDDED and not (data / contender.data).is_dir():
             raise Failed(f"no folder {contender.data} in VISTO_DATA")
+        needed = contender.weights if isinstance(contender, Visto) else ""
+        if needed and not (Path(os.environ["VISTO_WEIGHTS"]) / needed).is_file():
+            raise Failed(f"no {needed} in VISTO_WEIGHTS, which is {os.environ['VISTO_WEIGHTS']}")
         python_of(contender.environment)  # made before the first turn, not between two
     turns = {contender.name: repeats(row, contender, asked) for contender in row.contenders}
     for repeat in range(1, max(turns.values()) + 1):

@@ -27,7 +27,8 @@ _BUSY = 0.5  # cores of others, above which a measurement is doubted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What came of one repeat. ``parts`` are seconds: train and evaluate for Visto, fit as a peer's script says it.
+    """What came of one repeat. ``parts`` are seconds: train and evaluate (where there is a judge, train and answer) for
+    Visto, fit as a peer's script says it.
 
     ``others_before`` and ``others_during`` are cores that others kept busy, None where the system does not say.
     """
@@ -57,17 +58,20 @@ def path_of(row: Row, contender: Contender, repeat: int) -> Path:
     return RUNS / row.name / f"{contender.name}-{repeat}.json"
 
 
-def steps_of(contender: Contender, repeat: int, threads: int) -> dict[str, str]:
+def steps_of(row: Row, contender: Contender, repeat: int, threads: int) -> dict[str, str]:
     """The commands, by the name of the step, with places left open: what a measurement is a measurement of."""
-    common = f"--seed {repeat} --threads {threads}"
+    judge, common = row.judge, f"--seed {repeat} --threads {threads}"
+    judging = {"judge": f"$JUDGE bench/{judge.file} $VISTO_DATA/{judge.data} $ANSWERS"} if judge else {}
     if not isinstance(contender, Visto):
-        return {"run": " ".join(["$PYTHON", f"bench/{contender.file}", *contender.arguments, common])}
+        out = ("-o", "$ANSWERS") if judge else ()
+        return {"run": " ".join(["$PYTHON", f"bench/{contender.file}", *contender.arguments, *out, common]), **judging}
     data = contender.data if contender.data in EMBEDDED else f"$VISTO_DATA/{contender.data}"
     visto, options = "$PYTHON -m visto", " ".join(("", *contender.options))
-    return {
-        "train": f"{visto} train {data} -o $BUNDLE{options} {common} --json",
-        "evaluate": f"{visto} evaluate $BUNDLE {data} --threads {threads} --json",
-    }
+    train = {"train": f"{visto} train {data} -o $BUNDLE{options} {common} --json"}
+    if judge:
+        answer = f"$PYTHON bench/{judge.answer} $BUNDLE {data} -o $ANSWERS --threads {threads}"
+        return {**train, "answer": answer, **judging}
+    return {**train, "evaluate": f"{visto} evaluate $BUNDLE {data} --threads {threads} --json"}
 
 
 def found(row: Row, contender: Contender, repeat: int, threads: int) -> Measurement | None:
@@ -76,7 +80,7 @@ def found(row: Row, contender: Contender, repeat: int, threads: int) -> Measurem
         kept = Measurement(**json.loads(path_of(row, contender, repeat).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    same = kept.steps == steps_of(contender, repeat, threads) and kept.machine == machine()
+    same = kept.steps == steps_of(row, contender, repeat, threads) and kept.machine == machine()
     return kept if same else None
 
 
@@ -84,14 +88,21 @@ def measure(row: Row, contender: Contender, repeat: int, threads: int, data: Pat
     """Run the contender, and keep what was found. Raises Failed."""
     path = path_of(row, contender, repeat)
     _clear(path)
-    steps, python = steps_of(contender, repeat, threads), python_of(contender.environment)
-    places = {"PYTHON": str(python), "BUNDLE": str(path.with_suffix(".visto")), "VISTO_DATA": str(data)}
+    steps = steps_of(row, contender, repeat, threads)
+    places = {
+        "PYTHON": str(python_of(contender.environment)),
+        "JUDGE": str(python_of("")),
+        "BUNDLE": str(path.with_suffix(".visto")),
+        "ANSWERS": str(path.with_suffix(".answers")),
+        "VISTO_DATA": str(data),
+    }
     before = cores_busy()
     warnings = _doubt("before", before, row, contender, repeat)
     load, (commit, dirty) = os.getloadavg()[0], sources()
     ran, during = _run_all(steps, places, threads, path)
     warnings += _doubt("during", during, row, contender, repeat)
-    said = _document(list(ran.values())[-1], contender)
+    own = {name: part for name, part in ran.items() if name != "judge"}
+    said = _said(ran, contender)
     measured = Measurement(
         row=row.name,
         contender=contender.name,
@@ -100,10 +111,10 @@ def measure(row: Row, contender: Contender, repeat: int, threads: int, data: Pat
         threads=threads,
         machine=machine(),
         figure=_figure(said, row.metric, contender),
-        seconds=sum(part.seconds for part in ran.values()),
-        parts=_parts(ran, said),
-        peak_mib=max(part.peak_mib for part in ran.values()),
-        metrics=said.get("metrics") or {row.metric: said[row.metric]},
+        seconds=sum(part.seconds for part in own.values()),
+        parts=_parts(own, said),
+        peak_mib=max(part.peak_mib for part in own.values()),
+        metrics=said.get("metrics") or _metrics(row, said, contender),
         versions=said.get("versions") or versions(),
         commit=commit,
         dirty=dirty,
@@ -120,7 +131,7 @@ def measure(row: Row, contender: Contender, repeat: int, threads: int, data: Pat
 def _clear(path: Path) -> None:
     """Remove what a broken-off or other measurement left: nothing may be resumed that is timed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for old in (path, *(path.with_suffix(end) for end in (".visto", ".run", ".log"))):
+    for old in (path, *(path.with_suffix(end) for end in (".visto", ".run", ".log", ".answers"))):
         shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
 
 
@@ -166,6 +177,20 @@ def _document(last: Ran, contender: Contender) -> dict[str, Any]:
         if isinstance(document, dict):
             return document
     raise Failed(f"{contender.name} printed no JSON document; its last line: {lines[-1]!r}")
+
+
+def _said(ran: dict[str, Ran], contender: Contender) -> dict[str, Any]:
+    """What the steps after training said, a later one before an earlier one."""
+    documents = [_document(part, contender) for name, part in ran.items() if name != "train"]
+    return {name: value for document in documents for name, value in document.items()}
+
+
+def _metrics(row: Row, said: dict[str, Any], contender: Contender) -> dict[str, Any]:
+    """The figures that the row asks for, and where it has a pace the learning curve."""
+    asked = (row.metric, *row.also, *(("curve",) if row.pace else ()))
+    if missing := [name for name in asked if name not in said]:
+        raise Failed(f"{contender.name} says nothing of {', '.join(missing)}")
+    return {name: said[name] for name in asked}
 
 
 def _figure(said: dict[str, Any], metric: str, contender: Contender) -> float:

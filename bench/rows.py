@@ -15,10 +15,13 @@ EMBEDDED = ("digits",)  # data that comes with Visto: a name, not a folder of VI
 class Visto:
     """``visto train DATA -o BUNDLE``, then ``visto evaluate BUNDLE DATA``, with an empty cache of decoded images.
 
-    ``data`` is a folder of VISTO_DATA, or one of ``EMBEDDED``; ``options`` go to ``visto train``.
+    ``data`` is a folder of VISTO_DATA, or one of ``EMBEDDED``; ``options`` go to ``visto train``. In a row with a judge
+    the bundle is asked for its answers instead of being evaluated. ``weights`` names a file of VISTO_WEIGHTS without
+    which it would learn from nothing.
     """
 
     data: str
+    weights: str = ""
     options: tuple[str, ...] = ()
     name: str = "visto"
     repeats: int = 0  # 0: as many as the row
@@ -32,8 +35,9 @@ class Visto:
 class Script:
     """A script of this folder, whose last line on stdout is a JSON document with the row's metric.
 
-    It is given ``--seed`` and ``--threads``, and finds VISTO_DATA in its environment. ``environment`` names the
-    requirements in ``peers/`` that it runs with; without, it runs with Visto's own Python.
+    It is given ``--seed`` and ``--threads``, in a row with a judge also ``-o ANSWERS``, and finds VISTO_DATA in its
+    environment. ``environment`` names the requirements in ``peers/`` that it runs with; without, it runs with Visto's
+    own Python.
     """
 
     file: str
@@ -44,6 +48,19 @@ class Script:
 
 
 Contender = Visto | Script
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Who gives the figures where no contender gives its own: ``file DATA ANSWERS``, by Visto's Python, untimed.
+
+    Its last line on stdout is a JSON document with the row's metric. ``answer`` is the script by which a bundle of
+    Visto answers: ``answer BUNDLE DATA -o ANSWERS --threads N``. ``data`` is a folder of VISTO_DATA.
+    """
+
+    file: str
+    answer: str
+    data: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +93,11 @@ Claim = Target | Versus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One comparison. ``shows`` says in words what it is about; the first contender is what ratios are taken to."""
+    """One comparison. ``shows`` says in words what it is about; the first contender is what ratios are taken to.
+
+    ``also`` are further figures that are kept and shown beside the metric. A ``pace`` is a figure that judges the end
+    of a learning curve: of the other contenders it is said when they were as good as the first one ended.
+    """
 
     name: str
     shows: str
@@ -84,6 +105,9 @@ class Row:
     repeats: int
     claims: tuple[Claim, ...] = ()
     metric: str = "accuracy"
+    also: tuple[str, ...] = ()
+    judge: Judge | None = None
+    pace: str = ""
 
     def __post_init__(self) -> None:
         names = [contender.name for contender in self.contenders]
@@ -125,6 +149,21 @@ def _alone(
     )
 
 
+def _boxes(name: str, *contenders: Contender, shows: str, claims: tuple[Claim, ...]) -> Row:
+    """Detection on BCCD's own lists, judged by pycocotools; a run takes tens of minutes, so there is one."""
+    return Row(
+        name=name,
+        shows=shows,
+        contenders=contenders,
+        repeats=1,
+        claims=claims,
+        metric="map",
+        also=("map50", "map75", "map_validation", *_SPEEDS),
+        judge=Judge(file="boxes.py", answer="detector.py", data="bccd"),
+        pace="map_validation",
+    )
+
+
 def _classic(model: str, least: float) -> Row:
     """A classic model of Visto by its defaults beside scikit-learn on pixels, whole processes with the judging."""
     return Row(
@@ -138,6 +177,9 @@ def _classic(model: str, least: float) -> Row:
         claims=(Target(least=least, within=600),),
     )
 
+
+# of one image from its file, of one from its pixels, of many from their files
+_SPEEDS = ("latency_p50_ms", "latency_p90_ms", "decoded_p50_ms", "decoded_p90_ms", "images_per_second")
 
 # the smallest nets that still get there, chosen on validation images; shell-proof: no spaces
 _SMALL_COLOUR = ("--model", "speedrun", "--set", "widths=[16,32,64]", "--epochs", "0.8")
@@ -226,6 +268,24 @@ _ROWS = (
         ),
         repeats=3,
         metric="images_per_second",
+    ),
+    _boxes(
+        "bccd-scratch",
+        Script(
+            name="yolo26n",
+            file="peers/ultralytics_yolo.py",
+            environment="ultralytics_yolo",
+            arguments=("bccd",),
+        ),
+        Visto(data="bccd", options=("--scratch",)),
+        shows="blood cells found from nothing: no worse than Ultralytics' YOLO26n by its defaults, in half of the time",
+        claims=(Versus(peer="yolo26n", faster=2),),
+    ),
+    _boxes(
+        "bccd",
+        Visto(data="bccd", weights="yolox_nano_coco.onnx"),
+        shows="blood cells found by the plain command, from the weights of COCO",
+        claims=(Target(least=0.60, within=1800),),
     ),
     _alone("digits", "digits", 0.98, 300, repeats=5, shows="the embedded digits, by the plain command"),
     _alone("mnist", "mnist", 0.994, 240, shows="MNIST, by the plain command"),

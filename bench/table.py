@@ -25,6 +25,7 @@ def shown(rows: Mapping[str, tuple[Row, Measured]]) -> str:
     for row, measured in rows.values():
         found = {name: summarise(some) for name, some in measured.items()}
         lines += [_line(row, name, found) for name in found]
+        notes += [f"- {row.name}: {words}" for words in further(row, measured)]
         notes += [f"- {row.name}: {judge(claim, row.metric, found)}" for claim in row.claims]
         notes += [f"- {row.name}: careful: {words}" for words in doubts(measured)]
     here, peers = (
@@ -51,6 +52,34 @@ def _line(row: Row, name: str, found: Mapping[str, Summary]) -> str:
     return "| " + " | ".join([*cells, f"{own.peak_mib:.0f}", str(len(own.figures))]) + " |"
 
 
+def further(row: Row, measured: Measured) -> list[str]:
+    """The other figures of each contender (medians), and how soon each of the others was as good as the first ended."""
+    said = []
+    for name, some in measured.items():
+        values = {also: statistics.median(one.metrics[also] for one in some) for also in row.also}
+        if values:
+            said.append(f"{name}: " + ", ".join(f"{also} {value:.4g}" for also, value in values.items()))
+    first = row.contenders[0].name
+    if not row.pace or first not in measured or len(measured) < 2:
+        return said
+    goal = statistics.median(one.metrics[row.pace] for one in measured[first])
+    for name, some in list(measured.items())[1:]:
+        reached = [reached_after(one, goal) for one in some]
+        when = ", ".join("never" if seconds is None else f"after about {seconds:.0f} s" for seconds in reached)
+        said.append(f"{name} reached the {row.pace} that {first} ended with, {goal:.4f}: {when}")
+    return said
+
+
+def reached_after(measurement: Measurement, goal: float) -> float | None:
+    """Seconds of training until the curve first was at ``goal``; None where it never was.
+
+    Taken as the share of its training time that it had of its epochs: what comes before and after them counts as if
+    spread over them. The curve is by the contender's own judging, the goal by the judge's.
+    """
+    whole = measurement.parts.get("train", measurement.parts.get("fit", measurement.seconds))
+    return next((share * whole for share, value in measurement.metrics["curve"] if value >= goal), None)
+
+
 def doubts(measured: Measured) -> list[str]:
     """What a reader should know of measurements that were made otherwise than now, or beside other work."""
     every = [one for some in measured.values() for one in some]
@@ -74,21 +103,26 @@ def document(row: Row, measured: Measured) -> dict[str, Any]:
         "row": row.name,
         "shows": row.shows,
         "metric": row.metric,
-        "contenders": {name: _contender(measured[name], own, row.metric) for name, own in found.items()},
+        "contenders": {name: _contender(row, measured[name], own) for name, own in found.items()},
         "claims": [{"met": verdict.met, "words": verdict.words} for verdict in verdicts],
         "careful": doubts(measured),
+        **({"further": words} if (words := further(row, measured)) else {}),
     }
 
 
-def _contender(measured: Sequence[Measurement], own: Summary, metric: str) -> dict[str, Any]:
+def _contender(row: Row, measured: Sequence[Measurement], own: Summary) -> dict[str, Any]:
     names = sorted({name for one in measured for name in one.parts})
     parts = {name: [round(one.parts[name], 2) for one in measured if name in one.parts] for name in names}
-    said = [one.metrics[metric] for one in measured]
+    said = [one.metrics[row.metric] for one in measured]
+    also = {name: [one.metrics[name] for one in measured] for name in row.also}
+    curves = {"curves": [one.metrics["curve"] for one in measured]} if row.pace else {}
     return {
         "mean": own.figure("mean"),
         "median": own.figure("median"),
         "figures": list(own.figures),
         "intervals": [[some["low"], some["high"]] for some in said if isinstance(some, dict)],
+        **also,
+        **curves,
         "median_seconds": round(statistics.median(own.seconds), 2),
         "seconds": [round(value, 2) for value in own.seconds],
         "parts": parts,
