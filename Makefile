@@ -4,6 +4,7 @@ BIN := .venv/bin
 SHARED_DATA := ../shared/data
 ifneq ($(wildcard .data),)
 export VISTO_DATA := $(CURDIR)/.data
+export VISTO_WEIGHTS := $(CURDIR)/.data/weights
 endif
 
 .DEFAULT_GOAL := help
