@@ -115,7 +115,7 @@ def started(
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
     train = prepared.train
-    remedy = "" if "balance" in TASKS[dataset.task](classes=dataset.classes).unsuited else ": see --balance"
+    remedy = "" if "balance" in TASKS[dataset.task](classes=("a", "b")).unsuited else ": see --balance"
     for words in cautions(dataset.classes, dataset.counts(train.items), remedy=remedy):
         voice.say(f"careful: {words}")
     if words := small_boxes(train, plan.fit):
