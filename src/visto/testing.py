@@ -24,6 +24,7 @@ from visto.data.dataset import Dataset
 from visto.models import DETECTORS, MODELS
 from visto.recipes import Request
 from visto.spec import Spec
+from visto.tasks import TASKS
 from visto.types import Boxes, Size, Task, View
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -161,11 +162,12 @@ def check_dataset(dataset: Dataset) -> None:
     _require(len(set(ids)) == len(ids), "two items have one id")
     _require(dataset.format in FORMATS, f"format {dataset.format!r} is not in the table")
     _require(len(set(dataset.classes)) == len(dataset.classes), "two classes have one name")
+    placed = TASKS[dataset.task](classes=("a", "b")).needs == "boxes"
     for item in dataset.items:
         known = item.target is not None and max(item.target.classes, default=0) < len(dataset.classes)
         _require(known, f"{item.id} has no known class")
         _require(item.split is not None, f"{item.id} is in no split")
-        _require((dataset.task == "detection") == isinstance(item.target, Boxes), f"{item.id} is no {dataset.task}")
+        _require(placed == isinstance(item.target, Boxes), f"{item.id} is no {dataset.task}")
         if isinstance(item.target, Boxes):
             _check_boxes(item.id, item.target)
     for entry in dataset.ledger:

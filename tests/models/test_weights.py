@@ -84,8 +84,9 @@ def published_names(depths: tuple[int, ...], convolutions: int) -> list[str]:
 def test_the_names_of_torchvision_become_ours(name: str, depths: tuple[int, ...], convolutions: int) -> None:
     model = build_model(Spec(name=name, arguments={"classes": 1000, "channels": 3, "size": [224, 224]}))
     own = {k for k in model.state_dict() if not k.endswith("num_batches_tracked")}
-    ours = [new for old in published_names(depths, convolutions) if (new := WEIGHTS[name].rename(old)) is not None]
-    assert sorted(ours) == sorted(own)
+    file = io.BytesIO()
+    torch.save({old: torch.zeros(1) for old in published_names(depths, convolutions)}, file)
+    assert sorted(WEIGHTS[name].read(file.getvalue())) == sorted(own)
 
 
 def test_a_mirror_folder_is_looked_into_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from visto.data.box_ledger import canonical_path, dataset_of, image_folder, other_files, split_of_file, split_word
 from visto.data.box_sheet import Box, Convention, Mark, Sheet
 from visto.data.class_folders import SPLIT_NAMES
-from visto.data.content import read_content
+from visto.data.content import read_text
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry
 from visto.data.walk import IMAGE_SUFFIXES, natural, nfc, walk
@@ -227,12 +227,7 @@ def _by_stem(places: Sequence[Path], folder: Path, names: Set[str]) -> dict[str,
 
 def _rows(file: Path) -> Iterator[_Row]:
     """Every row with its line number. Raises DataError for what is no list of boxes."""
-    try:
-        text = read_content(file).removeprefix(codecs.BOM_UTF8).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 (byte {error.start})", hint="save it as UTF-8") from error
-    except DataError as error:
-        raise DataError(f"{file}: {error.message}", expected=error.expected) from error
+    text = read_text(file)
     delimiter = _delimiter(file, text.split("\n", 1)[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:

@@ -1,5 +1,6 @@
 """The bytes of one file, read without ever blocking on what is not a file."""
 
+import codecs
 import os
 import stat
 from pathlib import Path
@@ -26,3 +27,13 @@ def read_content(path: Path) -> bytes:
             return file.read()
     except OSError as error:
         raise DataError(f"cannot be read: {os.strerror(error.errno) if error.errno else error}") from error
+
+
+def read_text(file: Path) -> str:
+    """The content of a UTF-8 file, without its mark. Raises DataError as ``read_content``, and for other bytes."""
+    try:
+        return read_content(file).removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 (byte {error.start})", hint="save it as UTF-8") from error
+    except DataError as error:
+        raise DataError(f"{file}: {error.message}", expected=error.expected) from error

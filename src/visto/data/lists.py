@@ -4,7 +4,6 @@ One class an image, or several: ``cat|sofa``, in JSON lines also ``["cat", "sofa
 them. One such cell makes the whole list a multi-label one. A bar in a name: write it in a JSON list, ``["a|b"]``.
 """
 
-import codecs
 import csv
 import io
 import json
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from visto.data import boxes_list
 from visto.data.class_folders import SPLIT_NAMES
-from visto.data.content import read_content
+from visto.data.content import read_text
 from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry
 from visto.data.walk import natural, nfc, walk
@@ -218,12 +217,7 @@ def _unlisted(folder: Path, file: Path, judged: _Judged) -> list[Entry]:
 
 def _rows(file: Path) -> Iterator[_Row]:
     """Every row with its line number (of its last line, where quotes hold a newline)."""
-    try:
-        text = read_content(file).removeprefix(codecs.BOM_UTF8).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 (byte {error.start})", hint="save it as UTF-8") from error
-    except DataError as error:
-        raise DataError(f"{file}: {error.message}", expected=error.expected) from error
+    text = read_text(file)
     cells = _json_cells(file, text) if file.suffix.lower() == ".jsonl" else _csv_cells(file, text)
     for line, row, marks in cells:
         split = row.get("split", "").strip()

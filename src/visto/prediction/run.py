@@ -20,7 +20,7 @@ _HELD_PIXELS = 1 << 25  # of decoded frames in one batch: 100 MB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted:
-    """One image's answer; ``image`` is what the model saw, uint8 C×H×W, ``view`` how it came from the original.
+    """One image's answer; ``image`` is what the model saw, uint8 C×H×W.
 
     ``tracks`` (None: not followed) has for each box of the answer the number of its thing, int64.
     """
@@ -28,7 +28,6 @@ class Predicted:
     picture: Picture
     answer: Answer[Any]
     image: Tensor
-    view: View
     tracks: Tensor | None = None
 
     @property
@@ -77,7 +76,7 @@ def predict(
                     yield Failed(picture=picture, error=entry)
                 else:
                     answer = recogniser.task.doubt(next(answers), threshold=threshold, confidence=confidence)
-                    yield Predicted(picture=picture, answer=answer, image=entry[0][0], view=entry[1])
+                    yield Predicted(picture=picture, answer=answer, image=entry[0][0])
 
 
 def _batches(pictures: Iterable[Picture], recogniser: Recogniser) -> Iterator[list[Picture]]:

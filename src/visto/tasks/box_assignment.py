@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visto.ops.boxes import box_areas
+from visto.ops.boxes import box_areas, shared_areas
 
 _WINDOW = 5  # places in a row that may answer for a box: those within 2.5 strides of its middle
 _BEST = 10  # overlaps that are added up to say how many places a box gets
@@ -45,9 +45,7 @@ def paired_iou(first_n4: Tensor, second_n4: Tensor) -> Tensor:
     >>> paired_iou(torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, 3.0, 2.0]]))
     tensor([0.3333])
     """
-    low = torch.maximum(first_n4[..., :2], second_n4[..., :2])
-    high = torch.minimum(first_n4[..., 2:], second_n4[..., 2:])
-    shared = (high - low).clamp_min(0).prod(-1)
+    shared = shared_areas(first_n4, second_n4)
     return shared / (box_areas(first_n4) + box_areas(second_n4) - shared).clamp_min(1e-9)
 
 

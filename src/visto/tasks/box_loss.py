@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visto.ops.boxes import box_areas
+from visto.ops.boxes import box_areas, shared_areas
 from visto.tasks.box_assignment import Assignment, Targets, assign
 from visto.types import Loss
 
@@ -22,9 +22,7 @@ def paired_giou(first_n4: Tensor, second_n4: Tensor) -> Tensor:
     >>> paired_giou(boxes, torch.tensor([[0.0, 0.0, 2.0, 2.0], [3.0, 0.0, 4.0, 1.0]]))
     tensor([ 1.0000, -0.5000])
     """
-    low = torch.maximum(first_n4[..., :2], second_n4[..., :2])
-    high = torch.minimum(first_n4[..., 2:], second_n4[..., 2:])
-    shared = (high - low).clamp_min(0).prod(-1)
+    shared = shared_areas(first_n4, second_n4)
     union = (box_areas(first_n4) + box_areas(second_n4) - shared).clamp_min(1e-9)
     outer_low = torch.minimum(first_n4[..., :2], second_n4[..., :2])
     outer_high = torch.maximum(first_n4[..., 2:], second_n4[..., 2:])

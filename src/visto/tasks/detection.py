@@ -31,7 +31,8 @@ class Detection:
     """``classes`` names the K ≥ 1 classes. ``threshold`` (0–1) is the score from which a box is an answer.
 
     ``temperature`` and ``shift`` make of scores the chance to be right. All three are fitted on validation images after
-    training; precision, recall and F1 are judged at the threshold, average precision on all boxes. Raises DataError
+    training; precision, recall and F1 are judged at the threshold, average precision on all boxes. There are no labels
+    for ``label_smoothing`` to smooth: what is taught is how well a box fits. Raises DataError
     without a class, ModelError for a threshold out of range.
     """
 
