@@ -80,7 +80,7 @@ def main() -> None:
     recogniser = model.recogniser
 
     def ask_decoded(decoded: Decoded) -> Answer[Boxes]:
-        image, view = recogniser.fit(decoded.batch), recogniser.fit.view(decoded.original)
+        image, view = recogniser.fit(decoded.batch, decoded.original), recogniser.fit.view(decoded.original)
         answer = recogniser.answers(image, [view])[0]
         return recogniser.task.doubt(answer, threshold=0, confidence=None)
 

@@ -63,7 +63,7 @@ def predict(
     """
     with pool_of(threads) as pool:
         for chunk in _batches(pictures, recogniser):
-            # one alone stays in this thread: in another torch would make its own helpers anew, for 5 ms
+            # one alone gains nothing from another thread
             one_by_one = map if len(chunk) == 1 else pool.map
             ready = list(one_by_one(lambda picture: _fitted(recogniser, picture), chunk))
             good = [entry for entry in ready if not isinstance(entry, DataError)]
