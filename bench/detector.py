@@ -5,8 +5,8 @@
 DATA is a folder of Pascal VOC with ImageSets/Main. Every box that mAP is computed from is written, of the validation
 and of the test images. Timed over the test images after a warm-up, their files in memory: one image from its file to
 its boxes, the same from its decoded pixels (as the decoder gives them to this model), and all of them at once from
-their files. The last line is JSON; ``curve`` is what the run beside the bundle noted: after which share of its epochs
-it had which mAP on validation, by its own judging.
+their files. The last line is JSON; ``bundle_mb`` is the size of the bundle in 10⁶ bytes, ``curve`` is what the run
+beside the bundle noted: after which share of its epochs it had which mAP on validation, by its own judging.
 """
 
 import argparse
@@ -99,7 +99,9 @@ def main() -> None:
     boxes = [record for name, answer in said for record in records(name, answer.value, model.classes)]
     asked.out.write_text(json.dumps({"images": [name for name, _ in said], "boxes": boxes}), encoding="utf-8")
     speeds = {**milliseconds("latency", alone), **milliseconds("decoded", without)}
-    print(json.dumps({**speeds, "images_per_second": round(rate, 2), "curve": curve_beside(asked.bundle)}))
+    size = sum(file.stat().st_size for file in asked.bundle.iterdir()) / 1e6
+    others = {"images_per_second": round(rate, 2), "bundle_mb": round(size, 1), "curve": curve_beside(asked.bundle)}
+    print(json.dumps({**speeds, **others}))
 
 
 if __name__ == "__main__":

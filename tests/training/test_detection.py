@@ -173,12 +173,13 @@ def test_a_model_for_labels_is_not_judged_on_boxes(trained: Model, data: Dataset
         visto.evaluate(trained, "digits")
 
 
-@pytest.mark.timeout(200)
-def test_a_killed_run_ends_the_same(data: Dataset, tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("model", ["yolo", "faster_rcnn"])
+def test_a_killed_run_ends_the_same(model: str, data: Dataset, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; import visto; from visto.training import train; "
         "from visto.recipes import Request; from visto.types import Silent; "
-        "request = Request(size=64, epochs=5.0, batch_size=8, precision='fp32', scratch=True); "
+        f"request = Request(model='{model}', size=64, epochs=5.0, batch_size=8, precision='fp32', scratch=True); "
         "train(visto.read(sys.argv[1]), Path(sys.argv[2]), request, voice=Silent(), threads=1, resume='r' in sys.argv)"
     )
 
@@ -333,3 +334,20 @@ def write_scenes_named(root: Path, scenes: Sequence[Sequence[Thing]], splits: Se
         rows += [f"img/{k}.png,{line},{split}" for line in lines]
     (root / "boxes.csv").write_text("\n".join(rows) + "\n")
     return drawn
+
+
+@pytest.mark.timeout(300)
+def test_looking_twice(data: Dataset, tmp_path: Path) -> None:
+    """Faster R-CNN through training from ImageNet's weights, judging, answering, and fine-tuning on other classes."""
+    model = learn(data, tmp_path / "m.visto", model="faster_rcnn", epochs=8.0, scratch=None)
+    manifest = model.bundle.manifest
+    assert manifest.recipe["pretrained"] and manifest.recipe["frozen"] == 4
+    assert manifest.metrics["map50"].value > 0.5
+    figures = visto.evaluate(model, data).figures
+    assert figures["map50"].value > 0.5
+    root = write_scenes(tmp_path / "other", [BOTH] * 8, splits=["train"] * 5 + ["val"] * 2 + ["test"])
+    (root / "boxes.csv").write_text((root / "boxes.csv").read_text().replace("disc", "ball"))
+    again = learn(root, tmp_path / "again.visto", parent=model, epochs=1.0)
+    name, old, new = "recogniser.logits.weight", model.classes.index("square"), again.classes.index("square")
+    kept, before = again.bundle.weights[name][new], model.bundle.weights[name][old]
+    assert again.classes != model.classes and float((kept - before).norm()) < 0.5 * float(before.norm())

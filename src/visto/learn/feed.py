@@ -20,6 +20,7 @@ from visto.learn.engine import Engine
 from visto.learn.randomness import generator, reseed
 from visto.learn.recipe import Recipe
 from visto.models import build_model
+from visto.models.faster_rcnn import FasterRCNN
 from visto.models.speedrun import Speedrun
 from visto.models.yolo import Yolo
 from visto.models.yolox_weights import unfold_batch_norm
@@ -128,7 +129,10 @@ class PixelFeed:
         pass
 
     def module(self) -> nn.Module:
-        return started_model(self.recipe, self.initial)
+        model = started_model(self.recipe, self.initial)
+        if isinstance(model, FasterRCNN):
+            model.freeze(self.recipe.frozen)
+        return model
 
     def batch(self, step: int, done: float = 0.0) -> Batch[Any]:
         """Drawn, augmented and normalised as (seed, step) say."""

@@ -26,8 +26,8 @@ class Recipe:
     names functions of ``visto.data.augment``, or of ``visto.data.augment_boxes`` where boxes are learnt.
     ``precision`` is auto, fp32 or bf16, ``device`` cpu or cuda.
 
-    ``pretrained`` begins with the published weights of the model (``visto.models.weights``). The learner ``transfer``
-    freezes the first ``frozen`` stages of a backbone and runs them once over ``views`` augmented views of each image;
+    ``pretrained`` begins with the published weights of the model (``visto.models.weights``), ``frozen`` of its first
+    stages stay as they are. The learner ``transfer`` runs these once over ``views`` augmented views of each image;
     where its classifier alone errs on fewer than ``least_errors`` images, no stage is tuned. ``lr_decay`` is what each
     stage further down takes of the learning rate above it. ``balance`` treats classes of unequal size
     (``visto.learn.balance``). With ``repeats`` above 1 a batch holds each image so many times, augmented each time anew

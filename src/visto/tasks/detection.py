@@ -17,11 +17,13 @@ from visto.metrics import (
     fit_box_scores,
     recall_by_size,
 )
+from visto.models.faster_rcnn import FasterRCNN
 from visto.models.yolo import places
 from visto.ops.boxes import clip_boxes, move_boxes
 from visto.ops.picture import boxed
 from visto.tasks.box_head import BoxHead
 from visto.tasks.box_loss import detection_loss
+from visto.tasks.two_stage_loss import two_stage_loss
 from visto.types import Answer, Batch, Boxes, Loss, Metric, Target, View
 
 _PLAIN = 0.15  # of training, at its end, that sees whole images: mosaics are not what it will be asked about
@@ -109,10 +111,12 @@ class Detection:
         return self._boxes.suppressed(tensors)
 
     def loss(self, model: nn.Module, batch: Batch[Tensor]) -> Loss:
-        """See ``visto.tasks.box_loss``."""
+        """See ``visto.tasks.box_loss``, and ``visto.tasks.two_stage_loss`` for a model that looks twice."""
         if batch.targets is None:
             raise DataError("a batch without boxes cannot be learnt from")
         images = batch.inputs["images"]
+        if isinstance(model, FasterRCNN):
+            return two_stage_loss(model, images, batch.targets, batch.weights)
         centres, strides = (tensor.to(images.device) for tensor in places(images.shape[2:]))
         return detection_loss(model(images), batch.targets, centres, strides, batch.weights)
 
