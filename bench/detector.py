@@ -57,10 +57,10 @@ def milliseconds(name: str, seconds: Sequence[float]) -> dict[str, float]:
 
 
 def curve_beside(bundle: Path) -> list[tuple[float, float]]:
-    """(share of the epochs, mAP on validation) of each look."""
+    """(share of the epochs, mAP on validation) of each look; nothing of a model that learns in stages."""
     text = (bundle.with_suffix(".run") / "history.jsonl").read_text("utf-8")
     rows = [json.loads(line) for line in text.splitlines()]
-    return [(row["epoch"] / rows[-1]["epoch"], row["validation_map"]) for row in rows]
+    return [(row["epoch"] / rows[-1]["epoch"], row["validation_map"]) for row in rows if "validation_map" in row]
 
 
 def main() -> None:

@@ -114,6 +114,10 @@ def test_the_commands(trained: Model, data: Dataset, tmp_path: Path, capsys: pyt
     assert all("track" in answer for line in tracked for answer in line["answers"])
 
 
+def test_a_model_that_looks_once_proposes_nothing(trained: Model, data: Dataset) -> None:
+    assert run(["predict", str(trained.path), data.source, "--proposals", "3", "--quiet"]) == 2
+
+
 def test_training_by_the_command_ends_with_a_report(data: Dataset, tmp_path: Path) -> None:
     out = str(tmp_path / "m.visto")
     options = ("--size", "64", "--epochs", "1", "--scratch", "--threads", "1", "--quiet")

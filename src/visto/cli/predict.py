@@ -39,6 +39,12 @@ def command(
     track: Annotated[
         bool, typer.Option("--track", help="Give each thing one number through a video, or the images of a folder.")
     ] = False,
+    proposals: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of a model that looks twice (faster_rcnn, rcnn): so many of the regions it looks at, unnamed."
+        ),
+    ] = None,
     draw: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture with its answer there.")] = None,
     threads: Threads = 0,
     as_json: AsJson = False,
@@ -54,12 +60,13 @@ def command(
 
     from visto import api
     from visto.errors import DataError
-    from visto.prediction import Failed, follow, predict
+    from visto.prediction import Failed, Proposing, follow, predict
 
     voice = Terminal(quiet=quiet)
     if threads:
         torch.set_num_threads(threads)
-    recogniser = api.load(bundle).recogniser
+    model = api.load(bundle).recogniser
+    recogniser: Recogniser = model if proposals is None else Proposing(model, proposals)
     _check_options(recogniser, track, confidence)
     given = _source(source)
     for entry in given.rejected:

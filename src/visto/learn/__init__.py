@@ -24,5 +24,6 @@ __all__ = [
     "save_state",
 ]
 
-# how a recipe learns: all of the model on pixels, its upper stages on what the frozen ones give, or at once on features
-LEARNERS = ("gradient", "transfer", "classic")
+# how a recipe learns: all of the model on pixels, its upper stages on what the frozen ones give, at once on features,
+# or one part of the model after the other
+LEARNERS = ("gradient", "transfer", "classic", "staged")

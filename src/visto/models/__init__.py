@@ -19,6 +19,7 @@ from visto.models.knn import knn
 from visto.models.logistic import logistic
 from visto.models.majority import majority
 from visto.models.mlp import mlp
+from visto.models.rcnn import rcnn
 from visto.models.resnet import resnet
 from visto.models.resnet_imagenet import resnet18, resnet50
 from visto.models.second_look import second_look
@@ -44,6 +45,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
     "yolo": yolo,
     "faster_rcnn": faster_rcnn,
+    "rcnn": rcnn,
     "ensemble": ensemble,
     "second_look": second_look,
 }
@@ -52,7 +54,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 CLASSIC = ("majority", "logistic", "svm", "knn", "tree", "forest")
 
 # what finds boxes: {"boxes": N×A×4, "logits": N×A×classes, "objectness": N×A}; boxes may be N×A×classes×4
-DETECTORS = ["yolo", "faster_rcnn"]
+DETECTORS = ["yolo", "faster_rcnn", "rcnn"]
+
+# learnt one part after the other
+STAGED = ("rcnn",)
 
 for _entry in entry_points(group="visto.models"):
     MODELS.setdefault(_entry.name, _entry.load())

@@ -149,8 +149,8 @@ class FasterRCNN(nn.Module):
             proposed = moved_boxes(offsets, start)[:, :: max(1, len(start) // _SPREAD)]
             there = objectness[:, :: max(1, len(start) // _SPREAD)]
         else:
-            proposed, real = self.best(objectness, offsets, images_nchw)
-            there = torch.zeros_like(real, dtype=torch.float32).masked_fill(~real, _NOTHING)
+            proposed, scores = self.best(objectness, offsets, images_nchw)
+            there = torch.zeros_like(scores).masked_fill(scores <= 0, _NOTHING)
         logits, moves = self.recognise(maps, proposed)
         nothing, logits = logits[..., 0], logits[..., 1:]
         return {
@@ -191,12 +191,17 @@ class FasterRCNN(nn.Module):
 
     @torch.no_grad()
     def best(self, objectness_na: Tensor, offsets_na4: Tensor, images_nchw: Tensor) -> tuple[Tensor, Tensor]:
-        """The best proposals N×R×4, doubles taken out, best first, and which of them there are: N×R."""
+        """The best proposals N×R×4, doubles taken out, best first, and their scores N×R: 0 where there are fewer."""
         height, width = images_nchw.shape[2:]
         boxes = clip_boxes(moved_boxes(offsets_na4, self.anchors_for(images_nchw)), height, width)
         scores = objectness_na.sigmoid()[..., None]
         boxes, scores, _ = nms(boxes, scores, threshold=_OVERLAP, most=self.proposals, candidates=_CANDIDATES)
-        return boxes, scores > 0
+        return boxes, scores
+
+    def proposed(self, images_nchw: Tensor) -> tuple[Tensor, Tensor]:
+        """What is looked at twice: boxes N×R×4 in pixels, best first, and their scores N×R, 0 where there are fewer."""
+        objectness, offsets = self.proposer(self.maps(images_nchw))
+        return self.best(objectness, offsets, images_nchw)
 
     def recognise(self, maps: Sequence[Tensor], boxes_nr4: Tensor) -> tuple[Tensor, Tensor]:
         """What is in each of R boxes of each image: logits N×R×(1 + K), the first for nothing, and offsets N×R×K×4."""

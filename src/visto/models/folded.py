@@ -9,6 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from visto.models.backbone import Backbone
 from visto.models.faster_rcnn import FasterRCNN
+from visto.models.rcnn import RCNN
 from visto.models.yolo import Yolo
 
 M = TypeVar("M", bound=nn.Module)
@@ -32,4 +33,4 @@ def folded(module: M) -> M:
 
 def for_answers(model: nn.Module) -> nn.Module:
     """The model as it answers fastest, the same but for rounding: folded, where its children are known to allow it."""
-    return folded(model) if isinstance(model, Backbone | FasterRCNN | Yolo) else model
+    return folded(model) if isinstance(model, Backbone | FasterRCNN | RCNN | Yolo) else model

@@ -78,13 +78,19 @@ def _lite_name(name: str) -> str | None:
     return f"{outer[layer]}.{what}"
 
 
-def _lite_in_detector(name: str) -> str | None:
+def _lite_within(part: str, stages: int) -> Callable[[str], str | None]:
+    """The first ``stages`` of the same net as a ``part`` of another.
+
+    >>> rename = _lite_within("backbone", 17)
+    >>> rename("_blocks.7._bn0.weight"), rename("_conv_head.weight"), rename("_fc.bias")
+    ('backbone.8.expand.norm.weight', None, None)
     """
-    >>> _lite_in_detector("_blocks.7._bn0.weight"), _lite_in_detector("_fc.bias")
-    ('backbone.8.expand.norm.weight', None)
-    """
-    place, _, rest = (_lite_name(name) or "").partition(".")
-    return f"backbone.{rest}" if place == "stages" and not rest.startswith("17.") else None
+
+    def rename(name: str) -> str | None:
+        place, _, rest = (_lite_name(name) or "").partition(".")
+        return f"{part}.{rest}" if place == "stages" and int(rest.partition(".")[0]) < stages else None
+
+    return rename
 
 
 def _resnet_name(depths: tuple[int, ...], bottleneck: bool) -> Callable[[str], str | None]:
@@ -142,7 +148,8 @@ _LITE0 = Pretrained(
 
 WEIGHTS: dict[str, Pretrained] = {
     "efficientnet_lite0": _LITE0,
-    "faster_rcnn": replace(_LITE0, read=_checkpoint(_lite_in_detector), frozen=4),
+    "faster_rcnn": replace(_LITE0, read=_checkpoint(_lite_within("backbone", 17)), frozen=4),
+    "rcnn": replace(_LITE0, read=_checkpoint(_lite_within("cnn", 18)), frozen=4),
     "resnet18": Pretrained(
         file="resnet18-f37072fd.pth",
         address="https://download.pytorch.org/models/resnet18-f37072fd.pth",

@@ -2,6 +2,7 @@
 
 from visto.prediction.following import check_followable, drawn, follow
 from visto.prediction.picture import Picture, Source, encoded, frames_of, images_at
+from visto.prediction.proposing import Proposing
 from visto.prediction.recogniser import Recogniser, TorchRecogniser, open_recogniser
 from visto.prediction.run import Failed, Predicted, predict
 
@@ -9,6 +10,7 @@ __all__ = [
     "Failed",
     "Picture",
     "Predicted",
+    "Proposing",
     "Recogniser",
     "Source",
     "TorchRecogniser",

@@ -54,7 +54,8 @@ class TorchRecogniser:
             model.load_state_dict(dict(bundle.weights))
         except RuntimeError as error:
             raise ModelError(f"the weights of {bundle.path} do not fit its model: {error}") from error
-        self._graph = nn.Sequential(preprocess.normalise, for_answers(model), self.task.head).eval()
+        self.normalise, self.model = preprocess.normalise, for_answers(model).eval()
+        self._graph = nn.Sequential(self.normalise, self.model, self.task.head).eval()
 
     def tensors(self, images_nchw: Tensor) -> Mapping[str, Tensor]:
         """What the graph gives for a batch of fitted images: named tensors of fixed shape."""

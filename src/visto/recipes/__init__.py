@@ -2,7 +2,7 @@
 
 from visto.recipes.classic import classic, default_features
 from visto.recipes.default import default_model, default_size, detector_size, pretrained_sizes, suggest
-from visto.recipes.detect import averaged, detect
+from visto.recipes.detect import averaged, detect, in_stages
 from visto.recipes.fine_tune import fine_tune
 from visto.recipes.override import Request, apply, check_same
 from visto.recipes.speedrun import speedrun
@@ -20,6 +20,7 @@ __all__ = [
     "detect",
     "detector_size",
     "fine_tune",
+    "in_stages",
     "pretrained_sizes",
     "speedrun",
     "suggest",

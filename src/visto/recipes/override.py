@@ -105,6 +105,7 @@ _FOR_CLASSIC = {
     "seed",
     "device",
 }
+_NOT_IN_STAGES = {"augmentation", "budget", "features"}
 _AT_ANY_TIME = {"learning_curve"}  # may be asked of a run that was started without
 
 
@@ -113,6 +114,8 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
     given = request.given()
     if recipe.learner == "classic":
         _check_classic(recipe, given)
+    elif recipe.learner == "staged":
+        _check_staged(recipe, given)
     elif request.features is not None:
         raise UsageError(
             f"--features with the model {recipe.model.name}, which finds its own",
@@ -148,6 +151,16 @@ def _check_classic(recipe: Recipe, given: Mapping[str, Any]) -> None:
         )
     if given.get("device", "cpu") != "cpu":
         raise UsageError(f"--device {given['device']} with the model {name}", hint="it is fitted on the processor")
+
+
+def _check_staged(recipe: Recipe, given: Mapping[str, Any]) -> None:
+    if odd := [option for option in given if option in _NOT_IN_STAGES]:
+        raise UsageError(
+            f"--{odd[0].replace('augmentation', 'augment')} with the model {recipe.model.name}, which learns in stages",
+            hint="leave it out",
+        )
+    if given.get("device", "cpu") != "cpu":
+        raise UsageError(f"--device {given['device']} with the model {recipe.model.name}", expected="cpu")
 
 
 def check_same(stored: Mapping[str, Any], request: Request) -> None:

@@ -32,8 +32,8 @@ def two_stage_loss(
     start = model.anchors_for(images_nchw)
     with torch.autocast(images_nchw.device.type, enabled=False):
         parts = proposal_loss(objectness, offsets, start, targets_nm6)
-        proposed, there = model.best(objectness, offsets, images_nchw)
-        boxes, label, wanted = taught(proposed, there, targets_nm6)
+        proposed, scores = model.best(objectness, offsets, images_nchw)
+        boxes, label, wanted = taught(proposed, scores > 0, targets_nm6)
     logits, moves = model.recognise(maps, boxes)
     with torch.autocast(images_nchw.device.type, enabled=False):
         parts |= recognition_loss(logits, moves, label, box_offsets(wanted, boxes))

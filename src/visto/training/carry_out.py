@@ -1,5 +1,6 @@
 """Carry a settled recipe out: learn (or go on learning), calibrate, judge on validation, write the bundle."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from visto.errors import UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
 from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
-from visto.learn.feed import views_of
+from visto.learn.feed import collated, views_of
 from visto.memory import peak_memory
 from visto.models import build_model
 from visto.preprocess import PREPROCESS
@@ -26,6 +27,7 @@ from visto.training.learning import learn
 from visto.training.prepare import Prepared
 from visto.training.provenance import described, versions
 from visto.training.second_look import looked_again
+from visto.training.staged import learn_in_stages
 from visto.types import Task, Voice
 
 
@@ -42,7 +44,7 @@ def carry_out(
     folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice
 ) -> tuple[Bundle, Evaluation]:
     """The bundle of one model, and how it was judged. The folder is held, and knows what the run was started with."""
-    made = (_fitted if recipe.learner == "classic" else _descended)(folder, recipe, work, clock, voice)
+    made = _MAKERS.get(recipe.learner, _descended)(folder, recipe, work, clock, voice)
     task, judged = calibrated(made.task, recipe, made.found, work)
     bundle = write(
         folder, work, task, judged, model=made.model, recipe={**recipe.to_json(), **made.told}, weights=made.weights
@@ -81,6 +83,31 @@ def _fitted(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], f
     folder.write_history([])
     told = {"decisions": {}, "ended": "", "seconds": round(fitted.seconds, 1), "peak_memory": fitted.peak_memory}
     return _Made(task=task, model=fitted.model, weights=fitted.weights, found=found, told=told)
+
+
+def _staged(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice) -> _Made:
+    """Learnt stage after stage."""
+    began = time.perf_counter()
+    task = TASKS[recipe.task](classes=work.dataset.classes)
+    preprocess = recipe.preprocess.build(PREPROCESS)
+    train, validation = work.prepared.train, work.prepared.validation
+    made = learn_in_stages(
+        folder,
+        recipe,
+        (train, collated(task, train, preprocess.fit)),
+        (validation, collated(task, validation, preprocess.fit)),
+        _initial(recipe, work, voice),
+        clock,
+        voice,
+    )
+    weights = stored(made.weights)
+    found = outputs(task, recipe.model, preprocess, weights, validation)
+    told: dict[str, Any] = {"stages": made.stages, "decisions": {}, "ended": "all stages done"}
+    told |= {"seconds": round(time.perf_counter() - began, 1), "peak_memory": peak_memory()}
+    return _Made(task=task, model=recipe.model, weights=weights, found=found, told=told)
+
+
+_MAKERS = {"classic": _fitted, "staged": _staged}
 
 
 def _spent(state: State, voice: Voice) -> dict[str, float]:
@@ -153,11 +180,7 @@ def write(
 def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> GradientLearner:
     classes = work.dataset.classes
     task = TASKS[recipe.task](classes=classes, label_smoothing=recipe.label_smoothing)
-    initial = None
-    if work.parent is not None:
-        initial = inherited_weights(recipe, work.parent, classes)
-    elif recipe.pretrained:
-        initial = pretrained_weights(recipe, voice, download=False)
+    initial = _initial(recipe, work, voice)
     train, validation = work.prepared.train, work.prepared.validation
     if recipe.learner == "transfer":
         published = published_classifier(recipe.model.name, voice) if recipe.pretrained else None
@@ -165,6 +188,13 @@ def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> Gra
     else:
         feed = PixelFeed(recipe, task, train, validation, initial)
     return GradientLearner(recipe, task, feed)
+
+
+def _initial(recipe: Recipe, work: Work, voice: Voice) -> dict[str, Tensor] | None:
+    """What the model begins with, where that is not chance."""
+    if work.parent is not None:
+        return inherited_weights(recipe, work.parent, work.dataset.classes)
+    return pretrained_weights(recipe, voice, download=False) if recipe.pretrained else None
 
 
 def _learnt(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:

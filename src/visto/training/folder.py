@@ -37,11 +37,17 @@ class RunFolder:
         self.study = self.path / "study.jsonl"
         self.state = self.path / "state"
         self.features = self.path / "features"
+        self.stages = self.path / "stages"  # what each stage of a model that learns in stages has found
         self._settings = self.path / "run.json"
 
     def inside(self, place: Path, name: str) -> "RunFolder":
         """The folder of a run that serves this one: ``place`` is ``members``, ``rungs``, ``curve`` or ``tuning``."""
         return RunFolder(place / f"{name}.visto", self.root)
+
+    def stage(self, name: str) -> Path:
+        """Where a stage keeps something of that name."""
+        self.stages.mkdir(parents=True, exist_ok=True)
+        return self.stages / name
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -96,7 +102,7 @@ class RunFolder:
         features = (self.features, self.features.with_name("features.json"))
         for path in (self.state, self.learning_curve, self.ladder, self.tuned, self.study, *features):
             self._remove(path)
-        self.remove_folders(self.members, self.curve, self.rungs, self.tuning)
+        self.remove_folders(self.members, self.curve, self.rungs, self.tuning, self.stages)
         write_json(self._settings, settings)
 
     def read_settings(self) -> dict[str, Any]:
@@ -124,7 +130,7 @@ class RunFolder:
         write_json(self._settings, {**self.read_settings(), "ended": True})
         for path in (self.state, self.features, self.features.with_name("features.json")):
             self._remove(path)
-        self.remove_folders(self.members, self.rungs, self.tuning)
+        self.remove_folders(self.members, self.rungs, self.tuning, self.stages)
 
     def remove_folders(self, *paths: Path) -> None:
         """Remove folders with all that is in them, where they are there. Raises ResourceError."""

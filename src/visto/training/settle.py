@@ -10,7 +10,7 @@ from visto.data.dataset import Dataset
 from visto.data.facts import Facts, look_at
 from visto.errors import UsageError
 from visto.learn import Recipe
-from visto.models import CLASSIC, DETECTORS, MODELS
+from visto.models import CLASSIC, DETECTORS, MODELS, STAGED
 from visto.models.features.deep import BACKBONE
 from visto.models.weights import WEIGHTS, find
 from visto.preprocess import PREPROCESS, Fit
@@ -26,6 +26,7 @@ from visto.recipes import (
     detect,
     detector_size,
     fine_tune,
+    in_stages,
     pretrained_sizes,
     speedrun,
     suggest,
@@ -80,6 +81,7 @@ def settled(
     )
     if plan.model in DETECTORS:
         recipe = detect(recipe, images=images, pretrained=plan.pretrained)
+        recipe = in_stages(recipe) if plan.model in STAGED else recipe
     elif plan.pretrained:
         recipe = transfer(recipe, images=images, grey=plan.grey)
     if plan.model in CLASSIC:
@@ -89,7 +91,7 @@ def settled(
     if parent is not None:
         recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
     recipe = apply(recipe, request)
-    if plan.model in DETECTORS and request.ema is None:
+    if plan.model in DETECTORS and recipe.learner == "gradient" and request.ema is None:
         recipe = averaged(recipe, images=images)
     return recipe
 
