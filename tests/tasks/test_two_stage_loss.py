@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from visto.errors import UsageError
 from visto.models.faster_rcnn import FasterRCNN, anchors, faster_rcnn
 from visto.ops.box_offsets import box_offsets
 from visto.tasks.detection import Detection
@@ -130,6 +131,12 @@ def test_it_learns_one_picture_by_heart(net: FasterRCNN) -> None:
     assert answer.scores is not None and answer.labels[0] == 1 and answer.scores[0] > 0.5
     assert torch.allclose(answer.xyxy[0], targets[0, 0, 1:5], atol=3)
     assert answer.labels[answer.scores > 0.5].eq(1).all()
+
+
+@pytest.mark.parametrize("proposals", [0, 601, 50.5])
+def test_a_number_of_proposals_that_cannot_be(proposals: int) -> None:
+    with pytest.raises(UsageError, match="proposals"):
+        faster_rcnn(classes=2, channels=3, size=[64, 96], proposals=proposals)
 
 
 def test_frozen_stages_stay_as_they_are() -> None:

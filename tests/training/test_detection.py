@@ -352,6 +352,7 @@ def test_looking_twice(data: Dataset, tmp_path: Path) -> None:
     root = write_scenes(tmp_path / "other", [BOTH] * 8, splits=["train"] * 5 + ["val"] * 2 + ["test"])
     (root / "boxes.csv").write_text((root / "boxes.csv").read_text().replace("disc", "ball"))
     again = learn(root, tmp_path / "again.visto", parent=model, epochs=1.0)
+    assert again.bundle.manifest.recipe["frozen"] == 4
     name, old, new = "recogniser.logits.weight", model.classes.index("square"), again.classes.index("square")
     kept, before = again.bundle.weights[name][new], model.bundle.weights[name][old]
     assert again.classes != model.classes and float((kept - before).norm()) < 0.5 * float(before.norm())

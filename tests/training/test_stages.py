@@ -82,7 +82,9 @@ def test_stopped_in_each_stage_it_ends_the_same(
     assert all(0 <= side <= 64 for answer in said for side in answer["box"])
 
 
-@pytest.mark.parametrize("values", [{"budget": 60.0}, {"augmentation": ("flip",)}, {"device": "cuda"}])
+@pytest.mark.parametrize(
+    "values", [{"budget": 60.0}, {"augmentation": ("mosaic",)}, {"batch_size": 4}, {"device": "cuda"}]
+)
 def test_what_has_no_meaning_in_stages_is_refused(values: dict[str, object], data: Dataset, tmp_path: Path) -> None:
     request = Request(model="rcnn", **values)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="rcnn"):

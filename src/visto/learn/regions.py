@@ -17,11 +17,12 @@ from visto.learn.feed import Beginning
 from visto.learn.randomness import generator, reseed
 from visto.learn.recipe import Recipe
 from visto.models.rcnn import RCNN
-from visto.ops.boxes import box_iou
+from visto.ops.boxes import box_areas, box_iou, intersections
 from visto.types import Batch, Voice
 
 HOLDS = 0.5  # overlap from which on a region holds a thing
 _SHARE = 0.25  # of a batch that holds things
+_TOGETHER = 8  # images at once that regions are cut out of
 _LOOKED_AT = 512  # regions of validation images that are looked at while training
 
 
@@ -31,7 +32,7 @@ class Regions:
 
     ``overlap`` (G) is the IoU with that thing, ``label`` its class and ``thing`` its box; 0, -1 and the region's own
     box where there is none. ``overlaps`` (G×K) is the best IoU with a thing of each class. ``true`` says which regions
-    are the things themselves; regions that lie in what is to be ignored are left out.
+    are the things themselves; others that lie by more than half in what is to be ignored are left out.
     """
 
     image: Tensor
@@ -54,25 +55,19 @@ def regions_of(proposed: list[Tensor], targets_nm6: Tensor, classes: int) -> Reg
     parts: list[tuple[Tensor, ...]] = []
     for number, (boxes, rows) in enumerate(zip(proposed, targets_nm6, strict=True)):
         things, spared = rows[(rows[:, 0] >= 0) & (rows[:, 5] == 0)], rows[(rows[:, 0] >= 0) & (rows[:, 5] > 0), 1:5]
-        every = torch.cat([boxes, things[:, 1:5]])
+        every, labels = torch.cat([boxes, things[:, 1:5]]), things[:, 0].long()
         true = torch.arange(len(every)) >= len(boxes)
-        free = true | ~(box_iou(every, spared) > HOLDS).any(1)
-        every, true = every[free], true[free]
         table = box_iou(every, things[:, 1:5])
-        labels = things[:, 0].long()
+        overlap, label, thing = _most(table), torch.full((len(every),), -1), every
+        if len(things):
+            which = table.argmax(1)
+            which[true] = torch.arange(len(things))  # a thing stands for itself, whatever else has its box
+            label, thing = torch.where(overlap > 0, labels[which], -1), things[which, 1:5]
         by_class = torch.stack([_most(table[:, labels == k]) for k in range(classes)], 1)
-        best = table.max(1) if len(things) else None
-        parts.append(
-            (
-                torch.full((len(every),), number),
-                every,
-                best.values if best else torch.zeros(len(every)),
-                labels[best.indices] if best else torch.full((len(every),), -1),
-                things[best.indices, 1:5] if best else every,
-                by_class,
-                true,
-            )
-        )
+        inside = _most(intersections(every, spared)) > HOLDS * box_areas(every)
+        kept = true | (overlap >= HOLDS) | ~inside
+        columns = (torch.full((len(every),), number), every, overlap, label, thing, by_class, true)
+        parts.append(tuple(column[kept] for column in columns))
     image, box, overlap, label, thing, overlaps, true = (torch.cat(column) for column in zip(*parts, strict=True))
     return Regions(image=image, box=box, overlap=overlap, label=label, thing=thing, overlaps=overlaps, true=true)
 
@@ -118,7 +113,8 @@ class _Classifier(nn.Module):
 class RegionFeed:
     """Batches of warped regions, a quarter of them on things; the CNN of ``model`` learns to tell what is in them.
 
-    An epoch is as many steps as it takes to see as many regions on things as there are. Regions are mirrored at random.
+    An epoch is as many steps as it takes to see as many regions on things as there are. Regions are mirrored at random
+    where the recipe says ``flip``.
     """
 
     def __init__(
@@ -157,8 +153,11 @@ class RegionFeed:
         return F.one_hot(label, 1 + self.classes).float()
 
     def _crops(self, pixels: Pixels, regions: Regions, rows: Tensor) -> Tensor:
-        images = gather(pixels, regions.image[rows]).float() / 255
-        return self.model.crops(images, regions.box[rows, None])[:, 0]
+        parts = []
+        for some in torch.split(rows, _TOGETHER):
+            images = gather(pixels, regions.image[some]).float() / 255
+            parts.append(self.model.crops(images, regions.box[some, None])[:, 0])
+        return torch.cat(parts)
 
     def prepare(self, engine: Engine, voice: Voice) -> None:
         pass
@@ -176,8 +175,9 @@ class RegionFeed:
         on = self.on[self.order.rows(step)]
         rows = torch.cat([on, _some(self.off, self.recipe.batch_size - len(on), random)])
         crops = self._crops(self.train, self.regions, rows)
-        flipped = torch.rand(len(rows), generator=random) < 0.5
-        crops = torch.where(flipped[:, None, None, None], crops.flip(3), crops)
+        if "flip" in self.recipe.augmentation:
+            flipped = torch.rand(len(rows), generator=random) < 0.5
+            crops = torch.where(flipped[:, None, None, None], crops.flip(3), crops)
         return Batch(inputs={"images": crops}, targets=self._targets(self.regions, rows), rows=rows)
 
     def held_out(self) -> Iterator[Tensor]:

@@ -29,7 +29,7 @@ _TAPS = (
 )  # stages of the backbone that lead to strides 8, 16, 32; channels
 _RATIOS = (0.5, 1.0, 2.0)  # height to width of the anchors at each place
 _ANCHOR = 4  # strides that a square anchor is wide
-_FINEST = 112  # pixels (the root of the area): larger boxes are looked at in coarser maps, the same part of it each
+_COARSER = 224  # pixels (the root of the area) from which on a box is looked at in the map of stride 16; from twice, 32
 _BINS = 7
 _OVERLAP = 0.7  # of two proposals: the lesser goes
 _CANDIDATES = 600  # proposals that are compared
@@ -208,7 +208,7 @@ class FasterRCNN(nn.Module):
         boxes = boxes_nr4.detach()
         sides = (boxes[..., 2:] - boxes[..., :2]).clamp_min(1e-3)
         last = len(_TAPS) - 1
-        level = (sides.prod(-1).sqrt() / _FINEST).log2().floor().clamp(0, last)
+        level = (sides.prod(-1).sqrt() / _COARSER).log2().floor().add(1).clamp(0, last)
         # every box in every map, but with weights of 0 in all except its own: fixed shapes, a third more products
         grids = sum(
             roi_align(maps[k], boxes, stride=STRIDES[k], bins=_BINS, which_nr=level == k) for k in range(last + 1)
@@ -230,7 +230,13 @@ def faster_rcnn(
     hidden: int = 256,
     proposals: int = 100,
 ) -> nn.Module:
-    """Faster R-CNN: looks twice at what may be objects; its backbone has learnt on ImageNet."""
+    """Faster R-CNN: proposes boxes, then looks at each of them again; its backbone has learnt on ImageNet.
+
+    ``width`` is the channels of the pyramid, ``hidden`` those of the second look, ``proposals`` (1–600) how many boxes
+    are looked at again: no image gets more answers of a class.
+    """
+    if not isinstance(proposals, int) or not 1 <= proposals <= _CANDIDATES:
+        raise UsageError(f"proposals={proposals} of faster_rcnn", expected=f"a whole number, 1 to {_CANDIDATES}")
     if len(size) != 2 or min(size) < 32 or any(side % 32 for side in size):
         raise UsageError(
             f"images of {'×'.join(map(str, size))} pixels for faster_rcnn", expected="height and width that 32 divides"

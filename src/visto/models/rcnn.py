@@ -54,7 +54,11 @@ class RCNN(nn.Module):
 
     def forward(self, images_nchw: Tensor) -> dict[str, Tensor]:
         boxes, scores = self.proposed(images_nchw)
-        return self.judged(self.described(images_nchw, boxes), boxes, scores > 0, images_nchw.shape[2:])
+        features = boxes.new_zeros(*scores.shape, FEATURES)
+        for row, image in enumerate(images_nchw):
+            there = (scores[row] > 0) | self.training  # batch norm needs more than one region to learn from
+            features[row, there] = self.described(image[None], boxes[row][there][None])[0]
+        return self.judged(features, boxes, scores > 0, images_nchw.shape[2:])
 
     def proposed(self, images_nchw: Tensor) -> tuple[Tensor, Tensor]:
         """What is looked at: boxes N×R×4 in pixels, best first, and their scores N×R, 0 where there are fewer.
@@ -79,7 +83,7 @@ class RCNN(nn.Module):
         """What the CNN says of each region: N×R×1280, of one mean length."""
         rows = []
         for image, boxes in zip(images_nchw, boxes_nr4, strict=True):
-            for some in torch.split(boxes, _TOGETHER):
+            for some in torch.split(boxes, len(boxes) if self.training else _TOGETHER):
                 crops = self.crops(image[None], some[None])[0].contiguous(memory_format=torch.channels_last)
                 rows.append(self.cnn(crops))
         return torch.cat(rows).view(*boxes_nr4.shape[:2], FEATURES) * self.scale
@@ -116,7 +120,7 @@ def rcnn(*, classes: int, channels: int, size: Sequence[int], proposals: int = 3
     """
     if channels not in (1, 3) or len(size) != 2:
         raise UsageError(f"images of {channels} channels for rcnn", expected="1 or 3")
-    if proposals < 1 or side < 32:
+    if not isinstance(proposals, int) or not isinstance(side, int) or proposals < 1 or side < 32:
         raise UsageError(f"proposals={proposals}, side={side}", expected="at least 1 region, of 32 pixels or more")
     whole = efficientnet_lite0(classes=1, channels=3, size=[side, side])
     assert isinstance(whole, Backbone)  # noqa: S101  (tells mypy)

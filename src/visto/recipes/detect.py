@@ -25,12 +25,12 @@ def detect(recipe: Recipe, *, images: int, pretrained: bool) -> Recipe:
         preprocess = recipe.preprocess.with_arguments(mean=list(known.mean), std=list(known.std))
         recipe, frozen = replace(recipe, preprocess=preprocess), known.frozen
     least, most = (10, 60) if pretrained else (12, 75)
-    looks = _LOOKS[pretrained] * _SOONER.get(recipe.model.name, 1.0)
+    epochs = max(least, min(most, _LOOKS[pretrained] / max(1, images))) * _SOONER.get(recipe.model.name, 1.0)
     return replace(
         recipe,
         pretrained=pretrained,
         frozen=frozen,
-        epochs=max(least, min(most, round(looks / max(1, images)))),
+        epochs=round(epochs),
         batch_size=16 if images >= _MANY else 8,  # steps are what few images lack
         lr=1e-3 if pretrained else 2e-3,
         schedule="one_cycle",
@@ -53,7 +53,7 @@ def in_stages(recipe: Recipe) -> Recipe:
         batch_size=_REGIONS,
         lr=1e-3,
         ema=0.95,
-        augmentation=(),
+        augmentation=("flip",),
     )
 
 

@@ -105,7 +105,8 @@ _FOR_CLASSIC = {
     "seed",
     "device",
 }
-_NOT_IN_STAGES = {"augmentation", "budget", "features"}
+_NOT_IN_STAGES = {"budget", "features"}
+_FEWEST = 8  # regions in a batch: a quarter of them are on things
 _AT_ANY_TIME = {"learning_curve"}  # may be asked of a run that was started without
 
 
@@ -155,12 +156,14 @@ def _check_classic(recipe: Recipe, given: Mapping[str, Any]) -> None:
 
 def _check_staged(recipe: Recipe, given: Mapping[str, Any]) -> None:
     if odd := [option for option in given if option in _NOT_IN_STAGES]:
-        raise UsageError(
-            f"--{odd[0].replace('augmentation', 'augment')} with the model {recipe.model.name}, which learns in stages",
-            hint="leave it out",
-        )
+        raise UsageError(f"--{odd[0]} with the model {recipe.model.name}, which learns in stages", hint="leave it out")
+    name = recipe.model.name
+    if odd := [name for name in given.get("augmentation", ()) if name != "flip"]:
+        raise UsageError(f"--augment {odd[0]} with the model {name}", expected="flip, or none")
     if given.get("device", "cpu") != "cpu":
-        raise UsageError(f"--device {given['device']} with the model {recipe.model.name}", expected="cpu")
+        raise UsageError(f"--device {given['device']} with the model {name}", expected="cpu")
+    if given.get("batch_size", _FEWEST) < _FEWEST:
+        raise UsageError(f"--batch-size {given['batch_size']} with the model {name}", expected=f"{_FEWEST} or more")
 
 
 def check_same(stored: Mapping[str, Any], request: Request) -> None:

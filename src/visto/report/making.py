@@ -89,12 +89,22 @@ def _by_steps(recipe: Mapping[str, Any]) -> list[tuple[str, object, bool]]:
     decisions: Mapping[str, Any] = recipe.get("decisions", {})
     return [
         ("Learnt", _learnt(recipe, decisions), False),
+        *_stages(recipe),
         ("Augmentation", ", ".join(recipe.get("augmentation", [])) or "none", False),
         ("Precision", _with_reason(decisions), False),
         ("Time", _time(recipe, "learning"), False),
         ("Ended by", recipe.get("ended", ""), False),
         ("Random seed", recipe.get("seed", ""), False),
     ]
+
+
+def _stages(recipe: Mapping[str, Any]) -> list[tuple[str, object, bool]]:
+    """What each stage of a model that learns in stages took, and what came of it."""
+    rows: list[tuple[str, object, bool]] = []
+    for stage in recipe.get("stages", ()):
+        found = [f"{name} {value:,}" for name, value in stage.items() if name not in ("stage", "seconds")]
+        rows.append((f"Stage: {stage['stage']}", ", ".join([f"{stage['seconds']:,} s", *found]), False))
+    return rows
 
 
 def _at_once(recipe: Mapping[str, Any], fitted: Fitted) -> list[tuple[str, object, bool]]:

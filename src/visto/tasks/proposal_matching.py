@@ -32,16 +32,17 @@ def matched_anchors(
     An object's are the anchors that overlap it by ``high`` or more, and those that fit it best, however badly, so that
     every object has one (of equals all; none where nothing overlaps). Below ``low`` there is no object.
     """
-    overlap, which = best_match(anchors_a4, true_nm4, real_nm)
-    label = torch.where(overlap >= high, 1, torch.where(overlap < low, 0, -1))
     if not true_nm4.shape[1]:
-        return label, which
-    table = box_iou(true_nm4, anchors_a4) * real_nm[..., None]  # N×M×A
-    most = table.amax(2, keepdim=True)
+        nothing = torch.zeros(len(true_nm4), len(anchors_a4), dtype=torch.int64, device=anchors_a4.device)
+        return nothing, nothing
+    table = box_iou(anchors_a4, true_nm4) * real_nm[:, None]  # N×A×M
+    overlap, which = table.max(2)
+    label = torch.where(overlap >= high, 1, torch.where(overlap < low, 0, -1))
+    most = table.amax(1, keepdim=True)
     fitting = (table == most) & (most > 0)
-    forced = fitting.any(1)
+    forced = fitting.any(2)
     # an anchor that fits one object best may overlap another more: the one that would else have none gets it
-    which = torch.where(forced & (overlap < high), fitting.int().argmax(1), which)
+    which = torch.where(forced & (overlap < high), fitting.int().argmax(2), which)
     return torch.where(forced, 1, label), which
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from visto.bundle import Bundle, Manifest, read_bundle, write_bundle
 from visto.data.dataset import Dataset
-from visto.errors import UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
 from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
@@ -67,7 +66,7 @@ class _Made:
 def _descended(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice) -> _Made:
     """Learnt step by step."""
     learner = _learner(folder, recipe, work, voice)
-    state = _learnt(learner, folder, clock, voice)
+    state = learn(learner, folder, clock, voice)
     weights = stored(learner.feed.whole(state.weights()))
     model, weights, found = looked_again(recipe, weights, work.prepared.validation, learner.task, voice)
     told = {"decisions": state.decisions, "ended": state.ended, **_spent(state, voice)}
@@ -97,12 +96,13 @@ def _staged(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], f
         (train, collated(task, train, preprocess.fit)),
         (validation, collated(task, validation, preprocess.fit)),
         _initial(recipe, work, voice),
+        work.dataset.classes,
         clock,
         voice,
     )
     weights = stored(made.weights)
     found = outputs(task, recipe.model, preprocess, weights, validation)
-    told: dict[str, Any] = {"stages": made.stages, "decisions": {}, "ended": "all stages done"}
+    told: dict[str, Any] = {"stages": made.stages, "decisions": made.decisions, "ended": "all stages done"}
     told |= {"seconds": round(time.perf_counter() - began, 1), "peak_memory": peak_memory()}
     return _Made(task=task, model=recipe.model, weights=weights, found=found, told=told)
 
@@ -195,11 +195,3 @@ def _initial(recipe: Recipe, work: Work, voice: Voice) -> dict[str, Tensor] | No
     if work.parent is not None:
         return inherited_weights(recipe, work.parent, work.dataset.classes)
     return pretrained_weights(recipe, voice, download=False) if recipe.pretrained else None
-
-
-def _learnt(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
-    try:
-        return learn(learner, folder, clock, voice)
-    except UsageError as error:  # the loss became infinite: to go on would lead there again
-        hint = f"remove {folder.root}, then train again with a lower --lr, or with --lr auto"
-        raise UsageError(error.message, expected=error.expected, hint=hint) from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from visto.errors import Interrupted, Terminated
+from visto.errors import Interrupted, Terminated, UsageError
 from visto.learn import GradientLearner, State, fit, save_state
 from visto.training.folder import RunFolder
 from visto.types import Voice
@@ -16,7 +16,18 @@ _SAVE_EVERY = 15.0  # seconds at the most: what a kill costs
 
 
 def learn(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
-    """Run the steps that are left, keeping the state now and then, and whenever somebody stops us."""
+    """Run the steps that are left, keeping the state now and then, and whenever somebody stops us.
+
+    Raises UsageError where the loss becomes infinite: to go on would lead there again.
+    """
+    try:
+        return _learnt(learner, folder, clock, voice)
+    except UsageError as error:
+        hint = f"remove {folder.root}, then train again with a lower --lr, or with --lr auto"
+        raise UsageError(error.message, expected=error.expected, hint=hint) from error
+
+
+def _learnt(learner: GradientLearner, folder: RunFolder, clock: Callable[[], float], voice: Voice) -> State:
     if folder.state.exists():
         state = learner.resume(folder.state, voice)
         voice.say(f"going on after step {state.step:,} of {state.total_steps:,}")

@@ -90,6 +90,8 @@ def settled(
         recipe = speedrun(recipe, images=images)
     if parent is not None:
         recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
+        if plan.model in DETECTORS:  # what stayed as it was while the parent learnt stays so
+            recipe = replace(recipe, frozen=parent.manifest.recipe.get("frozen", 0))
     recipe = apply(recipe, request)
     if plan.model in DETECTORS and recipe.learner == "gradient" and request.ema is None:
         recipe = averaged(recipe, images=images)

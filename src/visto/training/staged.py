@@ -6,7 +6,7 @@ was at; what each cost and what came of it is told and stored.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,14 +29,19 @@ from visto.training.folder import RunFolder
 from visto.training.learning import learn, stoppable
 from visto.types import Voice
 
+_MEASURED = 20  # images whose regions say how long a description is
 _GO_ON = "go on with the same command and --resume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """The tensors of the model, and of each stage its name, its seconds in this process, and what came of it."""
+    """The tensors of the model, what was decided by measurement while its CNN learnt, and the stages.
+
+    Of each stage its name, its seconds in this process, and what came of it.
+    """
 
     weights: Mapping[str, Tensor]
+    decisions: Mapping[str, Any]
     stages: list[dict[str, Any]]
 
 
@@ -48,6 +53,7 @@ class _Work:
     recipe: Recipe
     model: RCNN
     voice: Voice
+    classes: Sequence[str]
     told: list[dict[str, Any]] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
@@ -65,6 +71,7 @@ def learn_in_stages(
     train: tuple[Pixels, Tensor],
     validation: tuple[Pixels, Tensor],
     initial: Mapping[str, Tensor] | None,
+    classes: Sequence[str],
     clock: Callable[[], float],
     voice: Voice,
 ) -> Staged:
@@ -75,7 +82,7 @@ def learn_in_stages(
     model = started_model(recipe, initial)
     if not isinstance(model, RCNN):
         raise UsageError(f"the model {recipe.model.name} does not learn in stages")
-    work = _Work(folder=folder, recipe=recipe, model=model, voice=voice)
+    work = _Work(folder=folder, recipe=recipe, model=model, voice=voice, classes=classes)
     regions, held = (_regions(work, name, *side) for name, side in (("train", train), ("validation", validation)))
     share, things = covered(held), int(held.true.sum())
     work.tell(
@@ -84,11 +91,11 @@ def learn_in_stages(
         f"(overlap {HOLDS:g})",
         recall=round(share, 4),
     )
-    _fine_tune(work, RegionFeed(recipe, model, (train[0], regions), (validation[0], held)), clock)
+    decisions = _fine_tune(work, RegionFeed(recipe, model, (train[0], regions), (validation[0], held)), clock)
     described = _describe(work, train[0], regions)
     _fit_machines(work, described, regions)
     _fit_offsets(work, described, regions)
-    return Staged(weights=model.state_dict(), stages=work.told)
+    return Staged(weights=model.state_dict(), decisions=decisions, stages=work.told)
 
 
 def _regions(work: _Work, name: str, pixels: Pixels, targets_nm6: Tensor) -> Regions:
@@ -112,42 +119,47 @@ def _regions(work: _Work, name: str, pixels: Pixels, targets_nm6: Tensor) -> Reg
     return regions_of(proposed, targets_nm6, model.machines.out_features)
 
 
-def _fine_tune(work: _Work, feed: RegionFeed, clock: Callable[[], float]) -> None:
-    """The CNN learns to tell what regions hold; its state is kept as that of any net."""
-    names = [str(k) for k in range(1 + feed.classes)]
-    learner = GradientLearner(replace(work.recipe, learner="gradient"), Classification(classes=names), feed)
+def _fine_tune(work: _Work, feed: RegionFeed, clock: Callable[[], float]) -> Mapping[str, Any]:
+    """The CNN learns to tell what regions hold; its state is kept as that of any net. Gives what was decided."""
+    task = Classification(classes=[str(k) for k in range(1 + feed.classes)])  # nothing, and each class
+    learner = GradientLearner(replace(work.recipe, learner="gradient"), task, feed)
     state = learn(learner, work.folder, clock, work.voice)
     work.model.load_state_dict({**work.model.state_dict(), **feed.whole(state.weights())})
     right = state.history[-1]["validation_accuracy"] if state.history else 0.0
     words = f"right about {right:.1%} of {feed.validation_images:,} validation regions, a quarter of them on things"
     work.tell("CNN", words, accuracy=round(right, 4))
+    work.folder.write_history([])  # of regions: not what the model is judged by
+    return state.decisions
 
 
 def _describe(work: _Work, pixels: Pixels, regions: Regions) -> Tensor:
     """What the CNN says of every region, G×1280, of one mean length; found again where an earlier run got to."""
     quick = folded(work.model)
-    quick.scale.fill_(1.0)
-    sums = [float(value.double().sum()) for value in work.model.cnn.state_dict().values()]
-    store = Growing(work.folder.stage("descriptions"), key=json.dumps(["descriptions", len(regions), sums]))
-    left = range(store.blocks, len(pixels))
+
+    def described(image: int) -> Tensor:
+        boxes = regions.box[regions.rows_of(image)]
+        if not len(boxes):  # all that it shows is to be ignored
+            return torch.zeros(0, FEATURES)
+        return quick.described(gather(pixels, torch.tensor([image])).float() / 255, boxes[None])[0]
+
     work.voice.say(f"descriptions of regions: {len(regions) * FEATURES * 4 / 1e6:,.0f} MB on disk until the end")
     with stoppable() as stopped, torch.inference_mode():
+        quick.scale.fill_(1.0)
+        some = torch.cat([described(image) for image in range(0, len(pixels), -(-len(pixels) // _MEASURED))])
+        quick.scale.fill_(LENGTH / float(some.norm(dim=1).mean().clamp_min(1e-6)))
+        sums = [float(value.double().sum()) for value in quick.state_dict().values()]
+        store = Growing(work.folder.stage("descriptions"), key=json.dumps(["descriptions", len(regions), sums]))
+        left = range(store.blocks, len(pixels))
         for image in work.voice.progress(left, total=len(left), words="descriptions"):
-            boxes = regions.box[regions.rows_of(image)][None]
-            found = quick.described(gather(pixels, torch.tensor([image])).float() / 255, boxes)
-            store.append(found.float().numpy().tobytes())
+            store.append(described(image).numpy().tobytes())
             if stopped:
                 store.note()
                 words = f"stopped at image {image + 1:,} of {len(pixels):,}; the descriptions are kept"
                 raise stopped[0](words, hint=_GO_ON)
     store.note()
-    every = torch.from_file(str(store.path), shared=False, size=len(regions) * FEATURES).view(-1, FEATURES)
-    length = float(every[:: max(1, len(every) // 10_000)].norm(dim=1).mean())
-    with torch.no_grad():
-        work.model.scale.fill_(LENGTH / max(1e-6, length))
-        every.mul_(work.model.scale)  # in memory: the file is mapped for itself
-    work.tell("descriptions", f"{len(every):,} regions")
-    return every
+    work.model.scale.copy_(quick.scale)
+    work.tell("descriptions", f"{len(regions):,} regions")
+    return torch.from_file(str(store.path), shared=False, size=len(regions) * FEATURES).view(-1, FEATURES)
 
 
 def _fit_machines(work: _Work, described_gd: Tensor, regions: Regions) -> None:
@@ -159,16 +171,15 @@ def _fit_machines(work: _Work, described_gd: Tensor, regions: Regions) -> None:
             work.model.machines.bias[label] = machine.bias
         others += machine.others
         work.voice.say(
-            f"machine {label + 1} of {work.model.machines.out_features}: {machine.things:,} things against "
-            f"{machine.others:,} regions that are none, {machine.rounds} rounds"
+            f"machine of {work.classes[label]!r}: {machine.things:,} things against {machine.others:,} other regions, "
+            f"{machine.rounds} rounds"
         )
-    work.tell("machines", f"{others:,} regions that are none, the hard ones among them", others=others)
+    work.tell("machines", f"{others:,} other regions, the hard ones among them", others=others)
 
 
 def _machines(work: _Work, described_gd: Tensor, regions: Regions) -> Iterator[Machine]:
     """The machine of each class; those that an earlier run had fitted are read."""
-    classes = work.model.machines.out_features
-    for label in range(classes):
+    for label, name in enumerate(work.classes):
         path = work.folder.stage(f"machine-{label}")
         made: Machine | None = None
         if path.exists():
@@ -184,7 +195,7 @@ def _machines(work: _Work, described_gd: Tensor, regions: Regions) -> Iterator[M
                 made = found
                 if stopped:
                     fit.close()
-                    words = f"stopped at machine {label + 1} of {classes}; those before it are kept"
+                    words = f"stopped at the machine of {name!r}; those before it are kept"
                     raise stopped[0](words, hint=_GO_ON)
         assert made is not None  # noqa: S101  (the last thing that the fit yields)
         counts = torch.tensor([made.things, made.others, made.rounds])
@@ -195,7 +206,7 @@ def _machines(work: _Work, described_gd: Tensor, regions: Regions) -> Iterator[M
 def _fit_offsets(work: _Work, described_gd: Tensor, regions: Regions) -> None:
     """Where the regions near things of each class should move."""
     near = 0
-    for label in range(work.model.machines.out_features):
+    for label in range(len(work.classes)):
         weight, bias, taught = fit_offsets(described_gd, regions, label)
         near += taught
         for k, move in enumerate(work.model.moves):
