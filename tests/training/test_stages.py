@@ -74,6 +74,9 @@ def test_stopped_in_each_stage_it_ends_the_same(
     judged = visto.evaluate(whole, data)
     assert judged.figures["map50"].value > 0.5
 
+    page = visto.write_report(whole, judged, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Stage: machines" in page and "no curve of the whole" in page
+
     image = str(tmp_path / "data" / "img" / "0.png")
     capsys.readouterr()
     assert run(["predict", str(whole.path), image, "--proposals", "3", "--top", "9", "--json", "--quiet"]) == 0

@@ -128,8 +128,15 @@ def fitted_words(recipe: Mapping[str, Any], fitted: Fitted) -> str:
     return f"fitted at once by scikit-learn to {sees_words(fitted)}{weighted}"
 
 
-def at_once_words(recipe: Mapping[str, Any], fitted: Fitted) -> str:
-    """A sentence in the place of curves."""
+def no_curve_words(recipe: Mapping[str, Any], fitted: Fitted | None) -> str:
+    """A sentence in the place of curves, for a model that has none; nothing for others."""
+    if recipe.get("stages"):
+        return (
+            "It learnt one part after the other, so there is no curve of the whole. "
+            "What each stage took, and what came of it, is below."
+        )
+    if fitted is None:
+        return ""
     words = fitted_words(recipe, fitted)
     return f"{words[:1].upper()}{words[1:]}. It took no steps, so there is no curve to show."
 

@@ -28,7 +28,7 @@ from visto.report.inside import Inside, Material, inside
 from visto.report.judged import Judged, Unit, class_counts, images_with, judged
 from visto.report.learning import Growth, Learning, epochs_of, growth, learning
 from visto.report.ledgers import Ledger, ledger_of
-from visto.report.making import Making, at_once_words, making
+from visto.report.making import Making, making, no_curve_words
 from visto.report.mistakes import Mistakes, mistakes
 from visto.report.plot_coverage import coverage_plot
 from visto.report.plot_reliability import reliability_plot
@@ -80,7 +80,7 @@ class Page:
     reasons: Ledger
     ladder: Climbed | None
     learning: Learning | None
-    at_once: str
+    no_curve: str
     growth: Growth | None
     tuning: Tuning | None
     making: Making
@@ -152,7 +152,7 @@ def gather_page(
         reasons=both,
         ladder=climbed(bundle.manifest.recipe),
         learning=learning(facts.history),
-        at_once=at_once_words(bundle.manifest.recipe, fitted) if fitted else "",
+        no_curve=no_curve_words(bundle.manifest.recipe, fitted),
         growth=growth(learning_curve),
         tuning=tuned(tuning),
         making=making(bundle, fitted, looked),
