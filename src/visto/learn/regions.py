@@ -75,8 +75,8 @@ def regions_of(proposed: list[Tensor], targets_nm6: Tensor, classes: int) -> Reg
 def covered(regions: Regions) -> float:
     """The share of things that some region overlaps by a half or more, themselves left out: the recall of proposals."""
     found = 0
-    for image in regions.image[regions.true].unique():  # type: ignore[no-untyped-call]
-        rows = (regions.image == image).nonzero().flatten()
+    for image in sorted(set(regions.image[regions.true].tolist())):
+        rows = regions.rows_of(image)
         things, others = regions.box[rows[regions.true[rows]]], regions.box[rows[~regions.true[rows]]]
         found += int((_most(box_iou(things, others)) >= HOLDS).sum())
     return found / max(1, int(regions.true.sum()))
