@@ -86,3 +86,12 @@ def test_a_place_may_answer_for_two_classes() -> None:
     _, kept, labels = nms(boxes, scores, threshold=0.5, most=3, candidates=4)
     assert torch.equal(kept[0], torch.tensor([0.9, 0.8, 0.0]))
     assert labels[0].tolist() == [0, 1, 0]
+
+
+def test_a_place_may_have_a_box_for_each_class() -> None:
+    """Two places, two classes: each answer has the box of its own class."""
+    boxes = torch.arange(4.0).view(1, 2, 2, 1) * 100 + torch.tensor([0.0, 0.0, 10.0, 10.0])
+    scores = torch.tensor([[[0.9, 0.2], [0.1, 0.8]]])
+    found, kept, labels = nms(boxes, scores, threshold=0.5, most=4, candidates=4)
+    assert torch.allclose(kept, torch.tensor([[0.9, 0.8, 0.2, 0.1]])) and labels.tolist() == [[0, 1, 1, 0]]
+    assert found[0, :, 0].tolist() == [0, 300, 100, 200]
