@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from visto.bundle import Bundle, read_bundle
+from visto.bundle import Bundle, read_bundle, trusted_keys
 from visto.data import read
 from visto.data.content import read_content
 from visto.data.dataset import Dataset
@@ -85,9 +85,13 @@ class Model:
         return Path(path)
 
 
-def load(path: str | Path) -> Model:
-    """Read a bundle, every hash checked. Raises ModelError."""
-    return Model(read_bundle(Path(path)))
+def load(path: str | Path, *, trusted: Sequence[str | Path] | None = None) -> Model:
+    """Read a bundle, every hash checked. Raises ModelError.
+
+    ``trusted`` are files with public keys, by one of which it must have been signed; None: those that the environment
+    variable VISTO_TRUSTED_KEYS names, if it is set. Raises UsageError for a file that is no such key.
+    """
+    return Model(read_bundle(Path(path), trusted_keys(None if trusted is None else [Path(key) for key in trusted])))
 
 
 def train(

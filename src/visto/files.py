@@ -76,6 +76,28 @@ def write_bytes(path: Path, content: bytes) -> None:
             part.unlink()
 
 
+def write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a small file of this mode that does not exist yet. Raises UsageError where it does, ResourceError.
+
+    Not by way of a temporary file: only the system's own look, at the moment of making it, never overwrites anything.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already", hint="choose another name with -o, or remove it first") from error
+    except OSError as error:
+        raise as_resource_error(error, path) from error
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        sync_folder(path.parent)
+    except OSError as error:
+        path.unlink()
+        raise as_resource_error(error, path) from error
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON document atomically: sorted keys, two spaces, UTF-8, no NaN."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)

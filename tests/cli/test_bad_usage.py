@@ -33,6 +33,10 @@ from visto.cli.terminal import Terminal
         (["predict", "x", "y", "--threshold", "2"], "--threshold"),
         (["predict", "x", "y", "--confidence", "0.1"], "--confidence"),
         (["info"], "BUNDLE"),
+        (["keygen"], "--out"),
+        (["sign"], "MODEL"),
+        (["sign", "x"], "--key"),
+        (["verify"], "MODEL"),
     ],
 )
 def test_misuse(visto: Visto, command: list[str], said: str) -> None:
@@ -51,7 +55,7 @@ def test_no_command_shows_the_help(visto: Visto) -> None:
     ended = visto()
     assert ended.code == 2
     assert "Usage: visto" in ended.err
-    for name in ("train", "evaluate", "predict", "info", "models", "formats", "cache"):
+    for name in ("train", "evaluate", "predict", "info", "keygen", "sign", "verify", "models", "formats", "cache"):
         assert name in ended.err
         assert visto(name, "--help").code == 0
 
@@ -195,7 +199,7 @@ import sys
 from visto.__main__ import run
 assert run(["--help"]) == 0
 assert run(["--version"]) == 0
-for name in ("train", "evaluate", "predict", "info", "models", "formats", "cache"):
+for name in ("train", "evaluate", "predict", "info", "sign", "verify", "keygen", "models", "formats", "cache"):
     assert run([name, "--help"]) == 0
 assert run(["nonsense"]) == 2
 slow = {"torch", "numpy", "PIL", "sklearn", "rich.progress"} & set(sys.modules)

@@ -35,7 +35,7 @@ def moments(*, pale: range = range(0)) -> list[Pixels]:
 def eye(monkeypatch: pytest.MonkeyPatch) -> Eye:
     """Stands in for every bundle."""
     eye = Eye()
-    monkeypatch.setattr("visto.api.load", lambda path: as_model(eye))
+    monkeypatch.setattr("visto.api.load", lambda path, trusted: as_model(eye))
     return eye
 
 

@@ -6,12 +6,10 @@
               data.safetensors     digests of the images it has seen: "train" and "validation", uint8 N×16
               model.sig            a signature, if it was signed
 
-The hash in ``manifest.sha256`` finds damage, not malice: only the signature speaks of who made it.
+The hash in ``manifest.sha256`` finds damage, not malice: only the signature speaks of who made it. Where keys are
+trusted, it is verified first, and nothing is parsed but what they signed.
 """
 
-import hashlib
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,34 +19,34 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from visto.bundle.keys import Keys
 from visto.bundle.manifest import FileRecord, Manifest
+from visto.bundle.plain_files import AGAIN, sha256
+from visto.bundle.seal import Seal, read_signed, trusted_seal
+from visto.bundle.sealed import DIGEST, MANIFEST, SEEN, WEIGHTS, Sealed, sealed_bundle
 from visto.bundle.seen import check_seen, sorted_digests
 from visto.bundle.strict_json import loads
-from visto.errors import ModelError, ResourceError
+from visto.bundle.trust import trusted_keys
+from visto.errors import ModelError
 from visto.files import new_folder
 
-MANIFEST, DIGEST, WEIGHTS, SEEN, SIGNATURE = (
-    "manifest.json",
-    "manifest.sha256",
-    "weights.safetensors",
-    "data.safetensors",
-    "model.sig",
-)
 # 64 MiB holds the figures of 100,000 classes; more is not a manifest
 MANIFEST_LIMIT = 64 * 2**20
-
-_AGAIN = "get the bundle again, or train it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What was read: weights by name, digests of the images seen, and the hex SHA-256 of ``manifest.json``."""
+    """What was read: weights by name, digests of the images seen, and the hex SHA-256 of ``manifest.json``.
+
+    ``signed_by`` is the fingerprint of the trusted key that signed it, None where none had to.
+    """
 
     path: Path
     manifest: Manifest
     weights: Mapping[str, Tensor]
     seen: Mapping[str, Tensor]
     digest: str
+    signed_by: str | None = None
 
 
 def write_bundle(path: Path, manifest: Manifest, weights: Mapping[str, Tensor], seen: Mapping[str, Tensor]) -> Path:
@@ -62,41 +60,55 @@ def write_bundle(path: Path, manifest: Manifest, weights: Mapping[str, Tensor], 
     seen = {name: sorted_digests(digests) for name, digests in seen.items()}
     check_seen(seen)
     contents = {WEIGHTS: _tensor_bytes(weights), SEEN: _tensor_bytes(seen)}
-    files = {name: FileRecord(sha256=_sha256(content), size=len(content)) for name, content in contents.items()}
+    files = {name: FileRecord(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
     contents[MANIFEST] = replace(manifest, files=files).to_bytes()
     Manifest.from_json(loads(contents[MANIFEST]))  # never write what would not be read
-    contents[DIGEST] = _digest_line(_sha256(contents[MANIFEST]))
+    contents[DIGEST] = digest_line(sha256(contents[MANIFEST]))
     with new_folder(path) as folder:
         for name, content in contents.items():
             (folder / name).write_bytes(content)
     return path
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: Path, trusted: Keys | None = None) -> Bundle:
     """Read a bundle, checking each file's hash on the very bytes that are then parsed.
 
-    Raises ModelError where the folder is no bundle, holds anything more or less than one, or a byte was changed;
-    ResourceError where it cannot be read.
+    Where there are ``trusted`` keys (None: those of VISTO_TRUSTED_KEYS), one of them must have signed every one of
+    these bytes; that is found out before any of them is parsed. Raises ModelError where the folder is no bundle, holds
+    anything more or less than one, a byte was changed, or the signature is missing; ResourceError where it cannot be
+    read, UsageError where VISTO_TRUSTED_KEYS names no keys.
     """
-    present = _listing(path)
-    content = _read(path / MANIFEST, limit=MANIFEST_LIMIT)
-    digest = _sha256(content)
-    line = _digest_line(digest)
-    if _read(path / DIGEST, limit=len(line)) != line:
-        raise ModelError(f"{path / MANIFEST} was changed: {DIGEST} does not match it", hint=_AGAIN)
+    keys = trusted_keys() if trusted is None else trusted
+    sealed = sealed_bundle(path)
+    return _read(sealed, trusted_seal(sealed, keys))
+
+
+def read_own_bundle(path: Path) -> Bundle:
+    """Read what this run or an earlier part of it wrote, or what is to be signed: without a signature.
+
+    Raises as ``read_bundle`` does.
+    """
+    return _read(sealed_bundle(path), None)
+
+
+def _read(sealed: Sealed, seal: Seal | None) -> Bundle:
+    path = sealed.path
+    content = read_signed(sealed, MANIFEST, limit=MANIFEST_LIMIT, seal=seal)
+    digest = sha256(content)
+    line = digest_line(digest)
+    if read_signed(sealed, DIGEST, limit=len(line), seal=seal) != line:
+        raise ModelError(f"{path / MANIFEST} was changed: {DIGEST} does not match it", hint=AGAIN)
     manifest = Manifest.from_json(loads(content))
-    _check_listing(path, present, manifest)
-    weights, seen = (_read_tensors(path / name, manifest.files[name]) for name in (WEIGHTS, SEEN))
+    _check_listing(sealed, manifest)
+    weights, seen = (_read_tensors(sealed, name, manifest.files[name], seal) for name in (WEIGHTS, SEEN))
     _check_numbers(weights)
     check_seen(seen)
-    return Bundle(path=path, manifest=manifest, weights=weights, seen=seen, digest=digest)
+    signed_by = seal.key if seal is not None else None
+    return Bundle(path=path, manifest=manifest, weights=weights, seen=seen, digest=digest, signed_by=signed_by)
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _digest_line(digest: str) -> bytes:
+def digest_line(digest: str) -> bytes:
+    """The content of ``manifest.sha256``."""
     return f"{digest}  {MANIFEST}\n".encode()
 
 
@@ -112,63 +124,23 @@ def _check_numbers(weights: Mapping[str, Tensor]) -> None:
             raise ModelError(f"the weight {name!r} holds NaN", hint="train it again with a lower learning rate")
 
 
-def _listing(path: Path) -> set[str]:
-    """The names in the folder, all plain files, the manifest and its digest among them."""
-    try:
-        if not path.exists():
-            raise ModelError(f"no bundle at {path}", hint="check the name; visto train DATA -o NAME.visto makes one")
-        if not path.is_dir():
-            raise ModelError(f"{path} is no bundle but a file", expected="the folder that visto train wrote")
-        with os.scandir(path) as entries:
-            plain = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if missing := [name for name in (MANIFEST, DIGEST) if name not in plain]:
-        raise ModelError(f"{path} is no bundle: {missing[0]} is missing", expected="the folder that visto train wrote")
-    if odd := sorted(name for name in plain if not plain[name]):
-        raise ModelError(f"{path / odd[0]} is a link or a folder", expected="plain files only", hint=_AGAIN)
-    return set(plain)
-
-
-def _check_listing(path: Path, present: set[str], manifest: Manifest) -> None:
+def _check_listing(sealed: Sealed, manifest: Manifest) -> None:
     """After the version is known, so that a bundle of a later format asks for a later Visto, whatever it holds."""
     if set(manifest.files) != {WEIGHTS, SEEN}:
-        raise ModelError(f"the manifest lists {sorted(manifest.files)}", expected=f"{WEIGHTS} and {SEEN}", hint=_AGAIN)
+        raise ModelError(f"the manifest lists {sorted(manifest.files)}", expected=f"{WEIGHTS} and {SEEN}", hint=AGAIN)
     needed = {MANIFEST, DIGEST, *manifest.files}
-    if missing := sorted(needed - present):
-        raise ModelError(f"{path} lacks {', '.join(missing)}", hint=_AGAIN)
-    if extra := sorted(present - needed - {SIGNATURE}):
-        raise ModelError(f"{path} holds what is no part of it: {', '.join(extra)}", hint="move it elsewhere")
+    if missing := sorted(needed - sealed.names):
+        raise ModelError(f"{sealed.path} lacks {', '.join(missing)}", hint=AGAIN)
+    if extra := sorted(sealed.names - needed):
+        raise ModelError(f"{sealed.path} holds what is no part of it: {', '.join(extra)}", hint="move it elsewhere")
 
 
-def _read(path: Path, *, limit: int) -> bytes:
-    """The whole file, read once. Raises ModelError where it is a link or larger than ``limit`` bytes."""
-    try:
-        # no link, even if one took the file's place since it was listed; no waiting for the other end of a pipe
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise ModelError(f"{path} is not a plain file", hint=_AGAIN)
-            size = os.fstat(handle).st_size
-            # one byte more than expected shows a file that grows; never more than that into memory
-            content = file.read(size + 1) if size <= limit else b""
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if max(size, len(content)) > limit:
-        raise ModelError(f"{path} is larger than it should be", expected=f"{limit} bytes at most", hint=_AGAIN)
-    return content
-
-
-def _unreadable(path: Path, error: OSError) -> ResourceError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return ResourceError(f"cannot read {path}: {reason}", hint="mend its permissions or its disk")
-
-
-def _read_tensors(path: Path, record: FileRecord) -> dict[str, Tensor]:
-    content = _read(path, limit=record.size)
-    if len(content) != record.size or _sha256(content) != record.sha256:
-        raise ModelError(f"{path} was changed: its SHA-256 is not the manifest's", expected=record.sha256, hint=_AGAIN)
+def _read_tensors(sealed: Sealed, name: str, record: FileRecord, seal: Seal | None) -> dict[str, Tensor]:
+    path = sealed.path / name
+    content = read_signed(sealed, name, limit=record.size, seal=seal)
+    if len(content) != record.size or sha256(content) != record.sha256:
+        raise ModelError(f"{path} was changed: its SHA-256 is not the manifest's", expected=record.sha256, hint=AGAIN)
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} holds no tensors: {error}", hint=_AGAIN) from error
+        raise ModelError(f"{path} holds no tensors: {error}", hint=AGAIN) from error

@@ -4,7 +4,22 @@ from typing import cast
 
 import typer
 
-from visto.cli import cache, compare, evaluate, formats, info, models, predict, prepare, report, train, tune
+from visto.cli import (
+    cache,
+    compare,
+    evaluate,
+    formats,
+    info,
+    keygen,
+    models,
+    predict,
+    prepare,
+    report,
+    sign,
+    train,
+    tune,
+    verify,
+)
 from visto.cli.options import Began
 from visto.errors import Interrupted, UsageError
 
@@ -35,7 +50,22 @@ def _main(
         raise typer.Exit(2)
 
 
-for _verb in (train, tune, evaluate, compare, report, predict, prepare, info, models, formats, cache):
+for _verb in (
+    train,
+    tune,
+    evaluate,
+    compare,
+    report,
+    predict,
+    prepare,
+    info,
+    keygen,
+    sign,
+    verify,
+    models,
+    formats,
+    cache,
+):
     app.command(name=_verb.__name__.rsplit(".", 1)[1])(_verb.command)
 
 

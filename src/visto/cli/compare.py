@@ -7,7 +7,7 @@ import typer
 
 from visto.cli.evaluate import say_unreadable
 from visto.cli.figures import LESS_IS_BETTER, names_of
-from visto.cli.options import AsJson, Data, Debug, Format, Quiet, Threads
+from visto.cli.options import AsJson, Data, Debug, Format, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal, counted, printable, show, show_json, table
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def command(
         str | None, typer.Option(help="Judge on train, validation or test, even on images that a model has seen.")
     ] = None,
     format: Format = None,
+    trusted_key: TrustedKeys = None,
     threads: Threads = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -40,7 +41,7 @@ def command(
     if split is not None and split not in SPLITS:
         raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
     voice = Terminal(quiet=quiet)
-    first, second = api.load(a), api.load(b)
+    first, second = (api.load(path, trusted=trusted_key or None) for path in (a, b))
     seed = first.bundle.manifest.data.get("split_seed", 0)
     dataset = read_aloud(data, format, seed, voice, splits=split is not None)
     found = api.compare(first, second, dataset, split, threads=threads, voice=voice)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from visto.cli.figures import class_rows, confusion, rows_of, worst_groups
-from visto.cli.options import AsJson, BundlePath, Data, Debug, Format, Quiet, Threads
+from visto.cli.options import AsJson, BundlePath, Data, Debug, Format, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def command(
         str | None, typer.Option(help="Judge on train, validation or test, even on images that the model has seen.")
     ] = None,
     format: Format = None,
+    trusted_key: TrustedKeys = None,
     threads: Threads = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -39,7 +40,7 @@ def command(
     if split is not None and split not in SPLITS:
         raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
     voice = Terminal(quiet=quiet)
-    model = api.load(bundle)
+    model = api.load(bundle, trusted=trusted_key or None)
     seed = model.bundle.manifest.data.get("split_seed", 0)
     found = api.evaluate(
         model,

@@ -17,6 +17,15 @@ class Began:
 
 
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A model folder, such as cats.visto.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, or an exported file: X.onnx.")]
+TrustedKeys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trusted-key",
+        metavar="FILE",
+        help="Load only what this public key has signed; repeat it for more. Default: the keys of VISTO_TRUSTED_KEYS.",
+    ),
+]
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A folder, list file, .npz or name: see visto formats.")]
 Format = Annotated[str | None, typer.Option("--format", help="Read the data as this format instead of finding out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

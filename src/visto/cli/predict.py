@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visto.cli.options import AsJson, BundlePath, Debug, Quiet, Threads
+from visto.cli.options import AsJson, BundlePath, Debug, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal, printable, show, show_json
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def command(
         ),
     ] = None,
     draw: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture with its answer there.")] = None,
+    trusted_key: TrustedKeys = None,
     threads: Threads = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -65,7 +66,7 @@ def command(
     voice = Terminal(quiet=quiet)
     if threads:
         torch.set_num_threads(threads)
-    model = api.load(bundle).recogniser
+    model = api.load(bundle, trusted=trusted_key or None).recogniser
     recogniser: Recogniser = model if proposals is None else Proposing(model, proposals)
     _check_options(recogniser, track, confidence)
     given = _source(source)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from visto.cli.options import AsJson, BundlePath, Debug, Format, Quiet, Threads
+from visto.cli.options import AsJson, BundlePath, Debug, Format, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal, counted, printable, show, show_json
 
 
@@ -22,6 +22,7 @@ def command(
     ] = None,
     samples: Annotated[bool, typer.Option("--samples/--no-samples", help="Show pictures of single mistakes.")] = True,
     format: Format = None,
+    trusted_key: TrustedKeys = None,
     threads: Threads = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -41,7 +42,7 @@ def command(
     if split is not None and split not in SPLITS:
         raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
     voice = Terminal(quiet=quiet)
-    model = api.load(bundle)
+    model = api.load(bundle, trusted=trusted_key or None)
     path = report_path(bundle, out)
     if data is None:
         data, format = _trained_from(read_run(bundle).source, bundle, format)

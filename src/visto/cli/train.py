@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from visto.cli.figures import rows_of
-from visto.cli.options import AsJson, Began, Data, Debug, Format, Quiet, Threads, assignments
+from visto.cli.options import AsJson, Began, Data, Debug, Format, Quiet, Threads, TrustedKeys, assignments
 from visto.cli.terminal import Terminal, counted, printable, show, show_json, table
 
 
@@ -83,6 +83,7 @@ def command(
         bool, typer.Option("--samples/--no-samples", help="Show pictures of mistakes in the report of NAME.run.")
     ] = True,
     format: Format = None,
+    trusted_key: TrustedKeys = None,
     threads: Threads = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -99,13 +100,14 @@ def command(
     began = context.obj.seconds if isinstance(context.obj, Began) else time.perf_counter()
     voice = Terminal(quiet=quiet)
     dataset = read_aloud(data, format, split_seed or 0, voice)
+    parent = api.load(start_from, trusted=trusted_key or None) if start_from is not None else None
     trained = api.train(
         dataset,
         out,
         model=model,
         arguments=assignments(settings or []),
         features=_names(features),
-        start_from=start_from,
+        start_from=parent,
         size=size,
         budget=budget,
         epochs=epochs,

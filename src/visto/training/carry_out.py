@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from visto.bundle import Bundle, Manifest, read_bundle, write_bundle
+from visto.bundle import Bundle, Manifest, read_own_bundle, write_bundle
 from visto.data.dataset import Dataset
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
@@ -174,7 +174,7 @@ def write(
     )
     seen = seen_with_parent(prepared.train.digests, prepared.validation.digests, work.parent)
     write_bundle(folder.bundle, manifest, weights, seen)
-    return read_bundle(folder.bundle)
+    return read_own_bundle(folder.bundle)
 
 
 def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> GradientLearner:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visto.bundle import Bundle, read_bundle
+from visto.bundle import Bundle, read_own_bundle
 from visto.evaluation import Evaluation
 from visto.evaluation.judge import filled
 from visto.learn import Recipe, outputs
@@ -68,7 +68,7 @@ def _members(
         member = folder.inside(folder.members, str(k))
         voice.say(f"member {k + 1} of {len(recipes)}, seed {recipe.seed}")
         if member.bundle.exists():
-            bundles.append(read_bundle(member.bundle))
+            bundles.append(read_own_bundle(member.bundle))
             continue
         with member.held():
             if not member.unfinished:

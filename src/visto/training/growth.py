@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visto.bundle import Bundle, read_bundle
+from visto.bundle import Bundle, read_own_bundle
 from visto.data.cache import take
 from visto.data.dataset import Dataset, Item
 from visto.data.loader import Order
@@ -117,7 +117,7 @@ def _part(folder: RunFolder, full: Recipe, whole: Bundle, work: Work, rows: Tens
     """The bundle of an ordinary run on some of the training images, found, gone on with, or started."""
     inner = folder.inside(folder.curve, f"{len(rows)}-images")
     if inner.bundle.exists():
-        return read_bundle(inner.bundle)
+        return read_own_bundle(inner.bundle)
     train, images = take(work.prepared.train, rows), len(work.prepared.train)
     work = replace(work, prepared=replace(work.prepared, train=train))
     began = time.perf_counter()

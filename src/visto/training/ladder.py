@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from visto.bundle import Bundle, read_bundle, write_bundle
+from visto.bundle import Bundle, read_own_bundle, write_bundle
 from visto.data.dataset import Dataset
 from visto.data.facts import look_at
 from visto.errors import BudgetError, UsageError
@@ -164,7 +164,7 @@ class Ladder:
         recipe = Recipe.from_json(inner.read_settings()["recipe"])
         work = self._work(_fit_of(recipe))
         if inner.bundle.exists():
-            bundle = read_bundle(inner.bundle)
+            bundle = read_own_bundle(inner.bundle)
             return bundle, judged_again(bundle, work)
         with inner.held():
             return carry_out(inner, recipe, work, self.clock, self.voice)
@@ -245,7 +245,7 @@ class Ladder:
     def _restore(self, row: Row) -> None:
         """The best as it was when the run was stopped."""
         if row.kept:
-            bundle = read_bundle(self._inner(row.name).bundle)
+            bundle = read_own_bundle(self._inner(row.name).bundle)
             work = self._work(bundle.manifest.preprocess.build(PREPROCESS).fit)
             self.best = (row, bundle, judged_again(bundle, work))
 
@@ -278,7 +278,7 @@ class Ladder:
         self.voice.say(f"── {_ENSEMBLE}: {best.name}, {len(recipes)} members")
         began, work = self.clock(), self._work(_fit_of(recipe))
         if inner.bundle.exists():
-            bundle = read_bundle(inner.bundle)
+            bundle = read_own_bundle(inner.bundle)
             judged = judged_again(bundle, work)
         else:
             with inner.held():
@@ -302,7 +302,7 @@ class Ladder:
         self.folder.write_history(history)
         write_bundle(self.folder.bundle, replace(bundle.manifest, recipe=recipe), bundle.weights, bundle.seen)
         self.folder.finish()
-        return read_bundle(self.folder.bundle), judged
+        return read_own_bundle(self.folder.bundle), judged
 
 
 def _fit_of(recipe: Recipe) -> Fit:

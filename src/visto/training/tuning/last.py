@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from visto.bundle import Bundle, read_bundle
+from visto.bundle import Bundle, read_own_bundle
 from visto.errors import ResourceError, UsageError
 from visto.evaluation import Evaluation
 from visto.evaluation.judge import filled
@@ -106,7 +106,7 @@ def _trained(folder: RunFolder, name: str, recipe: Recipe, work: Work, voice: Vo
     """An ordinary run inside the folder of the tuning, found, gone on with, or started."""
     inner = folder.inside(folder.tuning, name)
     if inner.bundle.exists():
-        bundle = read_bundle(inner.bundle)
+        bundle = read_own_bundle(inner.bundle)
         return Final(recipe=recipe, bundle=bundle, judged=judged_again(bundle, work), history=inner.read_history())
     with inner.held():
         if not inner.unfinished:
