@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import visto
-from visto.errors import DataError, UsageError
+from visto.errors import DataError, ModelError, UsageError
+from visto.files import sha256_file
 from visto.types import Label
 
 
@@ -74,3 +75,16 @@ def test_predict_takes_a_path_or_bytes(model: visto.Model, tmp_path: Path) -> No
     assert model.predict(path).value.index == model.predict(buffer.getvalue()).value.index == 0
     with pytest.raises(DataError):
         model.predict(b"not an image")
+
+
+def test_only_what_is_signed_is_loaded_where_keys_are_trusted(tmp_path: Path) -> None:
+    golden = Path(__file__).parent / "golden" / "digits-1-sealed.visto"
+    key = golden.with_suffix(".key.pub")
+    copy = visto.load(golden, trusted=[str(key)]).save(tmp_path / "copy.visto")
+    assert visto.load(copy, trusted=[key]).bundle.signed_by == sha256_file(key)
+    (copy / "model.sig").unlink()
+    visto.load(copy)
+    with pytest.raises(ModelError, match="is not signed"):
+        visto.load(copy, trusted=[key])
+    with pytest.raises(UsageError, match="an empty list"):
+        visto.load(copy, trusted=[])

@@ -1,15 +1,19 @@
 """Makes a golden bundle: run once for each format version, commit what it writes, never change it again.
 
 python tests/golden/make.py tests/golden/digits-1.visto
+python tests/golden/make.py tests/golden/digits-1-sealed.visto --signed tests/golden/digits-1.visto
+
+The second signs a copy of the first, by a key of which only the public half is kept, and nobody can sign with it again.
 """
 
+import argparse
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import visto
+from visto.bundle import looked_over, public_path, read_private_key, sign, write_key
 from visto.data.dataset import PixelRow
 
 
@@ -27,6 +31,17 @@ def main(target: Path) -> None:
     target.with_suffix(".json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
+def sealed(target: Path, source: Path) -> None:
+    shutil.copytree(source, target)
+    shutil.copyfile(source.with_suffix(".json"), target.with_suffix(".json"))
+    whole = looked_over(target)
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder) / "golden.key"
+        write_key(key)
+        sign(whole.sealed, whole.digests, read_private_key(key))
+        shutil.copyfile(public_path(key), target.with_suffix(".key.pub"))
+
+
 def answer(model: visto.Model, source: PixelRow) -> list[float]:
     """The scores of one image."""
     import torch
@@ -37,4 +52,8 @@ def answer(model: visto.Model, source: PixelRow) -> list[float]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--signed", type=Path, metavar="BUNDLE", help="sign a copy of this one")
+    asked = parser.parse_args()
+    sealed(asked.target, asked.signed) if asked.signed else main(asked.target)
