@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visto.api import Model, compare, evaluate, load, read, train, tune, write_report
+    from visto.api import Model, compare, evaluate, export, load, read, train, tune, write_report
 
-__all__ = ["Model", "compare", "evaluate", "load", "read", "train", "tune", "write_report"]
+__all__ = ["Model", "compare", "evaluate", "export", "load", "read", "train", "tune", "write_report"]
 
 
 def __getattr__(name: str) -> object:

@@ -6,92 +6,31 @@ print(visto.evaluate(model, data.test))
 model.predict("cat.jpg"); model.save("cats.visto")
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from visto.bundle import Bundle, read_bundle, trusted_keys
 from visto.data import read
-from visto.data.content import read_content
 from visto.data.dataset import Dataset
 from visto.errors import UsageError, VistoError
 from visto.evaluation import Comparison, Evaluation
 from visto.evaluation import compare as _compare
 from visto.evaluation import evaluate as _evaluate
-from visto.files import new_folder
-from visto.prediction import Predicted, TorchRecogniser, encoded
-from visto.prediction import predict as _predict
+from visto.exporting import export as _export
+from visto.model import Model, load
 from visto.quantities import seconds
 from visto.recipes import Request
-from visto.report import read_learning_curve, read_run, read_tuning, report_path
+from visto.report import read_run, report_path, trained_from
 from visto.report import write_report as _write_report
 from visto.training import RunFolder, Trained
 from visto.training import train as _train
 from visto.training import tune as _tune
-from visto.types import SPLITS, Answer, Silent, Split, Voice
+from visto.types import SPLITS, Silent, Split, Voice
 
-__all__ = ["Model", "compare", "evaluate", "load", "read", "train", "tune", "write_report"]
-
-
-class Model:
-    """A trained recogniser. It is what its bundle is: ``path`` is the bundle's folder."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self.recogniser = TorchRecogniser(bundle)
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-
-    @property
-    def path(self) -> Path:
-        return self.bundle.path
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.bundle.manifest.classes
-
-    @property
-    def learning_curve(self) -> Mapping[str, Any] | None:
-        """Points, forecast and words, where it was trained with one and its run still lies beside it."""
-        return read_learning_curve(self.path)
-
-    @property
-    def tuning(self) -> Mapping[str, Any] | None:
-        """Choices, trials, importance and comparison, where it was tuned and its run still lies beside it."""
-        return read_tuning(self.path)
-
-    def predict(
-        self, image: str | Path | bytes, *, threshold: float | None = None, confidence: float | None = None
-    ) -> Answer[Any]:
-        """The answer for one image (a path or an encoded image). Raises DataError where it cannot be read."""
-        content: Callable[[], bytes] = (
-            (lambda: image) if isinstance(image, bytes) else partial(read_content, Path(image))
-        )
-        name = "bytes" if isinstance(image, bytes) else str(image)
-        (found,) = _predict(self.recogniser, [encoded(name, content)], threshold=threshold, confidence=confidence)
-        if isinstance(found, Predicted):
-            return found.answer
-        raise found.error
-
-    def save(self, path: str | Path) -> Path:
-        """Copy the bundle to ``path``, which must not exist. Raises UsageError, ResourceError."""
-        with new_folder(Path(path)) as folder:
-            for file in self.path.iterdir():
-                shutil.copyfile(file, folder / file.name)
-        return Path(path)
-
-
-def load(path: str | Path, *, trusted: Sequence[str | Path] | None = None) -> Model:
-    """Read a bundle, every hash checked. Raises ModelError.
-
-    ``trusted`` are files with public keys, by one of which it must have been signed; None: those that the environment
-    variable VISTO_TRUSTED_KEYS names, if it is set. Raises UsageError for a file that is no such key.
-    """
-    return Model(read_bundle(Path(path), trusted_keys(None if trusted is None else [Path(key) for key in trusted])))
+__all__ = ["Model", "compare", "evaluate", "export", "load", "read", "train", "tune", "write_report"]
 
 
 def train(
@@ -302,14 +241,14 @@ def evaluate(
 ) -> Evaluation:
     """Judge the model on images that it has not seen. Raises ModelError, DataError."""
     model = model if isinstance(model, Model) else load(model)
-    seed = model.bundle.manifest.data.get("split_seed", 0)
+    seed = model.source.manifest.data.get("split_seed", 0)
     dataset = data if isinstance(data, Dataset) else read(data, split_seed=seed)
     if threads:
         torch.set_num_threads(threads)
     return _evaluate(
         model.recogniser,
         dataset,
-        task=model.bundle.manifest.task,
+        task=model.source.manifest.task,
         split=split,
         threads=torch.get_num_threads(),
         voice=voice or Silent(),
@@ -332,7 +271,7 @@ def compare(
     where the two have not the same task and classes, ModelError, DataError.
     """
     first, second = (model if isinstance(model, Model) else load(model) for model in (a, b))
-    seed = first.bundle.manifest.data.get("split_seed", 0)
+    seed = first.source.manifest.data.get("split_seed", 0)
     dataset = data if isinstance(data, Dataset) else read(data, split_seed=seed)
     if threads:
         torch.set_num_threads(threads)
@@ -340,10 +279,41 @@ def compare(
         first.recogniser,
         second.recogniser,
         dataset,
-        tasks=(first.bundle.manifest.task, second.bundle.manifest.task),
+        tasks=(first.source.manifest.task, second.source.manifest.task),
         split=split,
         threads=torch.get_num_threads(),
         voice=voice or Silent(),
+    )
+
+
+def export(
+    model: Model | str | Path,
+    out: str | Path,
+    *,
+    data: Dataset | str | Path | None = None,
+    to: str = "onnx",
+    int8: bool = False,
+    max_drift: float | None = None,
+    threads: int = 0,
+    voice: Voice | None = None,
+) -> Model:
+    """Write the model as an ONNX file, and give that as a model; needs ``visto[export]``.
+
+    It is compared with the bundle on held-out images of ``data`` (None: what it was trained from); where the answers
+    differ, or the deciding figure by more than ``max_drift`` points (None: 0.5, with ``int8`` 1), nothing is written
+    and GateError is raised. Raises UsageError, DataError, ModelError, ResourceError too.
+    """
+    model = model if isinstance(model, Model) else load(model)
+    bundle = model.bundle
+    if threads:
+        torch.set_num_threads(threads)
+    if data is None:
+        path, format = trained_from(read_run(bundle.path).source, "data=...")
+        data = read(path, format=format, split_seed=bundle.manifest.data.get("split_seed", 0))
+    elif not isinstance(data, Dataset):
+        data = read(data, split_seed=bundle.manifest.data.get("split_seed", 0))
+    return Model(
+        _export(bundle, Path(out), dataset=data, to=to, int8=int8, max_drift=max_drift, voice=voice or Silent())
     )
 
 

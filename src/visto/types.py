@@ -165,6 +165,15 @@ class Answer(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """Of two answers to one image: ``same`` of ``of`` things that they say; ``score`` is the largest difference."""
+
+    same: int
+    of: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """``total`` is the scalar to descend, ``parts`` its named terms (detached), ``each`` the loss of each image (N)."""
 
@@ -277,6 +286,12 @@ class Task(Protocol[T, C]):
 
     def doubt(self, answer: Answer[T], *, threshold: float | None, confidence: float | None) -> Answer[T]:
         """The answer, abstaining where its score or certainty is below what was asked (None: what the task keeps)."""
+
+    def alike(self, ours: Answer[T], theirs: Answer[T], *, overlap: float, within: float) -> Alike:
+        """How far two answers to one image say the same.
+
+        Scores do where they differ by ``within`` at most, boxes where they overlap (IoU) by ``overlap`` at least.
+        """
 
     def reorder(self, answer: Answer[T], places: Mapping[int, int]) -> Answer[T]:
         """The answer with other class indices, its scores too."""

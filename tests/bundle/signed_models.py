@@ -3,14 +3,14 @@
 A model is what lies in its folder, by name.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from visto.bundle import (
+    ExportManifest,
     Keys,
     check_files,
     looked_over,
@@ -22,6 +22,7 @@ from visto.bundle import (
     trusted_keys,
     trusted_seal,
     write_bundle,
+    write_exported,
     write_key,
 )
 from visto.bundle.keys import PrivateKey
@@ -84,11 +85,22 @@ def export_case(place: Path) -> Case:
 
 
 def exported(graph: bytes) -> dict[str, bytes]:
-    """A made-up export: what is sealed is looked at only as bytes, and for the hashes in the manifest."""
-    files = {"cats.onnx": graph, "cats.onnx.seen": graph[:64], "run.py": b"print('cats')\n"}
-    records = {name: {"sha256": hashlib.sha256(of).hexdigest(), "size": len(of)} for name, of in files.items()}
-    manifest = {"files": records, "holds_training_data": False}
-    return {**files, "cats.onnx.json": json.dumps(manifest).encode()}
+    """An export of the golden bundle but for its graph: what is sealed is looked at only as bytes."""
+    bundle = read_own_bundle(GOLDEN)
+    own = ExportManifest(
+        parent=bundle.digest,
+        manifest=bundle.manifest,
+        precision="float32",
+        opset=20,
+        outputs=("scores",),
+        metrics={},
+        gate={},
+        versions={},
+        created="2026-01-31T00:00:00+00:00",
+    )
+    with TemporaryDirectory() as folder:
+        write_exported(Path(folder) / "cats.onnx", own, graph, bundle.seen, "print('cats')\n")
+        return content_of(Path(folder))
 
 
 def write(content: Content, folder: Path) -> Path:

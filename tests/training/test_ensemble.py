@@ -21,6 +21,7 @@ from visto.bundle import read_bundle
 from visto.data.cache import materialise
 from visto.errors import UsageError
 from visto.models.ensemble import blended, log_scores
+from visto.prediction import TorchRecogniser
 from visto.recipes import Request
 from visto.training import RunFolder
 from visto.training.ensemble import made_together, select, verdict
@@ -76,9 +77,11 @@ def test_members_are_the_models_that_their_seeds_make(trained: Path, tmp_path: P
             assert torch.equal(model.bundle.weights[f"members.{place}.{name}"], value)
         assert alone.bundle.manifest.head["temperature"] == temperatures[place]
         member = alone.recogniser
+        assert isinstance(member, TorchRecogniser)
         raw = torch.nn.Sequential(*list(member._graph)[:-1])
         with torch.no_grad():
             scores += weight * (raw(pixels)["logits"] / temperatures[place]).softmax(1)
+    assert isinstance(model.recogniser, TorchRecogniser)
     with torch.no_grad():
         together = torch.nn.Sequential(*list(model.recogniser._graph)[:-1])(pixels)["logits"]
     assert torch.allclose(together.softmax(1), scores, atol=1e-5)

@@ -1,5 +1,16 @@
 """A recogniser on disk: an immutable folder in which every byte is accounted for, and may be signed."""
 
+from visto.bundle.exported import (
+    FITTED,
+    FITTED_BOXES,
+    IMAGES,
+    SUFFIX,
+    Exported,
+    ExportManifest,
+    check_free,
+    read_exported,
+    write_exported,
+)
 from visto.bundle.keys import Keys, public_path, read_private_key, write_key
 from visto.bundle.manifest import FORMAT_VERSION, FileRecord, Manifest
 from visto.bundle.seal import Seal, check_files, read_signed, sign, trusted_seal
@@ -10,8 +21,14 @@ from visto.bundle.trust import trusted_keys
 from visto.bundle.whole import Whole, looked_over
 
 __all__ = [
+    "FITTED",
+    "FITTED_BOXES",
     "FORMAT_VERSION",
+    "IMAGES",
+    "SUFFIX",
     "Bundle",
+    "ExportManifest",
+    "Exported",
     "FileRecord",
     "Keys",
     "Manifest",
@@ -19,9 +36,11 @@ __all__ = [
     "Sealed",
     "Whole",
     "check_files",
+    "check_free",
     "looked_over",
     "public_path",
     "read_bundle",
+    "read_exported",
     "read_own_bundle",
     "read_private_key",
     "read_signed",
@@ -34,5 +53,6 @@ __all__ = [
     "trusted_keys",
     "trusted_seal",
     "write_bundle",
+    "write_exported",
     "write_key",
 ]

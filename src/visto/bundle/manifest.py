@@ -28,7 +28,7 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def _object(content: object, keys: set[str], where: str) -> dict[str, Any]:
+def as_object(content: object, keys: set[str], where: str) -> dict[str, Any]:
     """``content`` if it is an object with exactly these keys."""
     if not isinstance(content, dict):
         raise _bad(f"{where} is not an object")
@@ -92,7 +92,7 @@ class Manifest:
             raise _bad(f"the file name {bad[0]!r}", expected="a plain name")
         for name, figure in self.metrics.items():
             _check_figure(name, figure)
-        _check_created(self.created)
+        check_created(self.created)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only, as they stand in ``manifest.json``."""
@@ -122,7 +122,7 @@ class Manifest:
         if not isinstance(content, dict) or "format_version" not in content:
             raise _bad("it has no format_version")
         _check_version(content["format_version"])  # first: another version may have other keys
-        content = _object(content, {f.name for f in fields(cls)}, "the manifest")
+        content = as_object(content, {f.name for f in fields(cls)}, "the manifest")
         if not isinstance(content["classes"], list):
             raise _bad("classes is not a list")
         for name in ("metrics", "files", "versions"):
@@ -137,11 +137,11 @@ class Manifest:
             head=content["head"],
             recipe=content["recipe"],
             data=content["data"],
-            metrics={name: _figure(name, value) for name, value in content["metrics"].items()},
+            metrics={name: as_figure(name, value) for name, value in content["metrics"].items()},
             holds_training_data=content["holds_training_data"],
             versions=content["versions"],
             created=content["created"],
-            files={name: _record(name, value) for name, value in content["files"].items()},
+            files={name: as_record(name, value) for name, value in content["files"].items()},
         )
 
 
@@ -163,7 +163,7 @@ def _check_figure(name: str, figure: Figure) -> None:
         raise _bad(f"the metric {name!r} is {figure.to_json()}", expected="finite numbers")
 
 
-def _check_created(created: object) -> None:
+def check_created(created: object) -> None:
     try:
         time = datetime.fromisoformat(created) if isinstance(created, str) else None
     except ValueError:
@@ -173,7 +173,7 @@ def _check_created(created: object) -> None:
 
 
 def _spec(content: object, where: str) -> Spec[Any]:
-    content = _object(content, {"name", "arguments"}, where)
+    content = as_object(content, {"name", "arguments"}, where)
     if not _is(content["name"], str) or not isinstance(content["arguments"], dict):
         raise _bad(f"{where} is not a name with arguments")
     try:
@@ -182,11 +182,11 @@ def _spec(content: object, where: str) -> Spec[Any]:
         raise _bad(f"{where}: {error.message}") from error
 
 
-def _figure(name: str, content: object) -> Figure:
-    content = _object(content, {"value", "low", "high"}, f"the metric {name!r}")
+def as_figure(name: str, content: object) -> Figure:
+    content = as_object(content, {"value", "low", "high"}, f"the metric {name!r}")
     return Figure(value=content["value"], low=content["low"], high=content["high"])
 
 
-def _record(name: str, content: object) -> FileRecord:
-    content = _object(content, {"sha256", "size"}, f"the file {name!r}")
+def as_record(name: str, content: object) -> FileRecord:
+    content = as_object(content, {"sha256", "size"}, f"the file {name!r}")
     return FileRecord(sha256=content["sha256"], size=content["size"])

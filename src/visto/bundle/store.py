@@ -59,7 +59,7 @@ def write_bundle(path: Path, manifest: Manifest, weights: Mapping[str, Tensor], 
     _check_numbers(weights)
     seen = {name: sorted_digests(digests) for name, digests in seen.items()}
     check_seen(seen)
-    contents = {WEIGHTS: _tensor_bytes(weights), SEEN: _tensor_bytes(seen)}
+    contents = {WEIGHTS: tensor_bytes(weights), SEEN: tensor_bytes(seen)}
     files = {name: FileRecord(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
     contents[MANIFEST] = replace(manifest, files=files).to_bytes()
     Manifest.from_json(loads(contents[MANIFEST]))  # never write what would not be read
@@ -112,7 +112,7 @@ def digest_line(digest: str) -> bytes:
     return f"{digest}  {MANIFEST}\n".encode()
 
 
-def _tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     # clones, because tied weights share memory, which safetensors refuses
     plain = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     return safetensors.torch.save(plain)
@@ -140,6 +140,11 @@ def _read_tensors(sealed: Sealed, name: str, record: FileRecord, seal: Seal | No
     content = read_signed(sealed, name, limit=record.size, seal=seal)
     if len(content) != record.size or sha256(content) != record.sha256:
         raise ModelError(f"{path} was changed: its SHA-256 is not the manifest's", expected=record.sha256, hint=AGAIN)
+    return tensors_of(content, path)
+
+
+def tensors_of(content: bytes, path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file's content. Raises ModelError, which names ``path``."""
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, ValueError, KeyError) as error:

@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from visto.bundle.manifest import FileRecord
-from visto.bundle.plain_files import read_plain, sha256, sha256_plain
+from visto.bundle.exported import read_own_exported
+from visto.bundle.plain_files import sha256
 from visto.bundle.sealed import DIGEST, MANIFEST, Sealed, sealed_at
-from visto.bundle.store import MANIFEST_LIMIT, digest_line, read_own_bundle
-from visto.bundle.strict_json import loads
-from visto.errors import ModelError
+from visto.bundle.store import digest_line, read_own_bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,34 +33,10 @@ def _bundle(sealed: Sealed) -> Whole:
 
 
 def _export(sealed: Sealed) -> Whole:
-    content = read_plain(sealed.root / sealed.manifest, limit=MANIFEST_LIMIT)
-    manifest = loads(content, what=sealed.manifest)
-    records = _records(sealed, manifest)
-    digests = {name: sha256_plain(sealed.root / name) for name in records}
-    for name, record in records.items():
-        if digests[name] != record.sha256:
-            raise ModelError(
-                f"{sealed.root / name} was changed: its SHA-256 is not the manifest's", hint="export it again"
-            )
+    exported = read_own_exported(sealed.path)
+    digests = {name: record.sha256 for name, record in exported.own.files.items()}
     return Whole(
         sealed=sealed,
-        digests={**digests, sealed.manifest: sha256(content)},
-        holds_training_data=manifest["holds_training_data"],
-    )
-
-
-def _records(sealed: Sealed, manifest: Any) -> dict[str, FileRecord]:
-    """What an exported file's manifest says of the files beside it."""
-    try:
-        records = {
-            name: FileRecord(sha256=record["sha256"], size=record["size"]) for name, record in manifest["files"].items()
-        }
-        if isinstance(manifest["holds_training_data"], bool) and records.keys() == sealed.names - {sealed.manifest}:
-            return records
-    except (KeyError, TypeError, AttributeError):
-        pass
-    raise ModelError(
-        f"{sealed.root / sealed.manifest} is not the manifest of {sealed.path.name}",
-        expected=f"the SHA-256 and size of {', '.join(sorted(sealed.names - {sealed.manifest}))}",
-        hint="export it again",
+        digests={**digests, sealed.manifest: exported.digest},
+        holds_training_data=exported.manifest.holds_training_data,
     )

@@ -42,10 +42,10 @@ def command(
         raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
     voice = Terminal(quiet=quiet)
     first, second = (api.load(path, trusted=trusted_key or None) for path in (a, b))
-    seed = first.bundle.manifest.data.get("split_seed", 0)
+    seed = first.source.manifest.data.get("split_seed", 0)
     dataset = read_aloud(data, format, seed, voice, splits=split is not None)
     found = api.compare(first, second, dataset, split, threads=threads, voice=voice)
-    if first.bundle.digest == second.bundle.digest:
+    if first.source.digest == second.source.digest:
         voice.say("careful: A and B are the same model")
     if found.left_out:
         voice.say(f"{counted(found.left_out, 'image')} left out: A or B was made from them")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from visto.cli.figures import class_rows, confusion, rows_of, worst_groups
-from visto.cli.options import AsJson, BundlePath, Data, Debug, Format, Quiet, Threads, TrustedKeys
+from visto.cli.options import AsJson, Data, Debug, Format, ModelPath, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    bundle: BundlePath,
+    bundle: ModelPath,
     data: Data,
     split: Annotated[
         str | None, typer.Option(help="Judge on train, validation or test, even on images that the model has seen.")
@@ -41,7 +41,7 @@ def command(
         raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
     voice = Terminal(quiet=quiet)
     model = api.load(bundle, trusted=trusted_key or None)
-    seed = model.bundle.manifest.data.get("split_seed", 0)
+    seed = model.source.manifest.data.get("split_seed", 0)
     found = api.evaluate(
         model,
         read_aloud(data, format, seed, voice, splits=split is not None),

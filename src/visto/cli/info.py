@@ -1,21 +1,62 @@
 """``visto info``"""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from visto.cli.figures import rows_of
-from visto.cli.options import AsJson, BundlePath, Debug, TrustedKeys
+from visto.cli.options import AsJson, Debug, ModelPath, TrustedKeys
 from visto.cli.terminal import counted, show, show_json, table
 
+if TYPE_CHECKING:
+    from visto.bundle import Keys
 
-def command(bundle: BundlePath, trusted_key: TrustedKeys = None, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Say what a bundle is and where it comes from.
+
+def command(model: ModelPath, trusted_key: TrustedKeys = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Say what a model is and where it comes from.
 
     The hash of every file in it is checked first.
     """
-    from visto.bundle import read_bundle, sealed_bundle, trusted_keys
+    from visto.bundle import SUFFIX, trusted_keys
+
+    (_exported if model.suffix == SUFFIX else _bundle)(model, trusted_keys(trusted_key or None), as_json)
+
+
+def _exported(path: Path, keys: "Keys", as_json: bool) -> None:
+    from visto.bundle import read_exported
+
+    found = read_exported(path, keys)
+    own = found.own
+    if as_json:
+        show_json({"exported": str(path), "digest": found.digest, "signed_by": found.signed_by, **own.to_json()})
+        return
+    gate, size = own.gate, len(found.content)
+    rows = [
+        ("task", f"{own.manifest.task}, {len(own.manifest.classes)} classes"),
+        ("form", f"ONNX, opset {own.opset}, {own.precision}, {size / 1e6:.1f} MB"),
+        ("made from", f"the bundle {own.parent}"),
+        ("compared on", f"{counted(gate['images'], 'image')} of {gate['data']}: {gate['agreement']:.2%} the same"),
+        ("made with", ", ".join(f"{name} {version}" for name, version in own.versions.items())),
+        ("made at", own.created),
+        ("holds training data", "yes" if own.manifest.holds_training_data else "no"),
+        ("digest", found.digest),
+        ("signed", _signed(found.signed_by, path.with_name(f"{path.name}.sig"))),
+    ]
+    rows += [(f"validation {name}", text) for name, text in rows_of(own.metrics)]
+    show(table(rows))
+
+
+def _signed(signed_by: str | None, signature: Path) -> str:
+    if signed_by is None and signature.exists():
+        return "not looked at: name the key with --trusted-key"
+    return signed_by or "no"
+
+
+def _bundle(bundle: Path, keys: "Keys", as_json: bool) -> None:
+    from visto.bundle import read_bundle, sealed_bundle
     from visto.models import CLASSIC
     from visto.models.second_look import in_words
 
-    found = read_bundle(bundle, trusted_keys(trusted_key or None))
-    unchecked = found.signed_by is None and sealed_bundle(bundle).signature.exists()
+    found = read_bundle(bundle, keys)
     manifest = found.manifest
     if as_json:
         show_json({"bundle": str(bundle), "digest": found.digest, "signed_by": found.signed_by, **manifest.to_json()})
@@ -36,7 +77,7 @@ def command(bundle: BundlePath, trusted_key: TrustedKeys = None, as_json: AsJson
         ("made at", manifest.created),
         ("holds training data", "yes" if manifest.holds_training_data else "no"),
         ("digest", found.digest),
-        ("signed", "not looked at: name the key with --trusted-key" if unchecked else found.signed_by or "no"),
+        ("signed", _signed(found.signed_by, sealed_bundle(bundle).signature)),
     ]
     rows += [(f"validation {name}", text) for name, text in rows_of(manifest.metrics)]
     show(table(rows))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visto.cli.options import AsJson, BundlePath, Debug, Quiet, Threads, TrustedKeys
+from visto.cli.options import AsJson, Debug, ModelPath, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal, printable, show, show_json
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    bundle: BundlePath,
+    bundle: ModelPath,
     source: Annotated[
         str,
         typer.Argument(metavar="IMAGE|DIR|VIDEO|-", help="An image, a folder of images, a video, or - for stdin."),

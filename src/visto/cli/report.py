@@ -36,7 +36,7 @@ def command(
     from visto import api
     from visto.cli.reading import read_aloud
     from visto.errors import UsageError
-    from visto.report import read_run, report_path
+    from visto.report import read_run, report_path, trained_from
     from visto.types import SPLITS
 
     if split is not None and split not in SPLITS:
@@ -45,7 +45,7 @@ def command(
     model = api.load(bundle, trusted=trusted_key or None)
     path = report_path(bundle, out)
     if data is None:
-        data, format = _trained_from(read_run(bundle).source, bundle, format)
+        data, format = trained_from(read_run(bundle).source, f"visto report {bundle} DATA", format)
     seed = model.bundle.manifest.data.get("split_seed", 0)
     dataset = read_aloud(data, format, seed, voice, splits=split is not None)
     found = api.evaluate(model, dataset, split=split, threads=threads, voice=voice)
@@ -58,16 +58,3 @@ def command(
         show_json({**document, "n": found.n, "metrics": metrics})
         return
     show(printable(f"{path} written, on {counted(found.n, 'image')} judged"))
-
-
-def _trained_from(source: tuple[str, str | None] | None, bundle: Path, format: str | None) -> tuple[str, str | None]:
-    """The path (or name) and the format of the data that the run was started with. Raises UsageError."""
-    from visto.errors import UsageError
-
-    hint = f"name the data: visto report {bundle} DATA"
-    if source is None:
-        raise UsageError("what the model was trained from is not known here", hint=hint)
-    path, read_as = source
-    if "/" in path and not Path(path).exists():
-        raise UsageError(f"what the model was trained from is not at {path} any more", hint=hint)
-    return path, format or read_as

@@ -48,10 +48,13 @@ class KNN(nn.Module):
     def decide(self, features_nd: Tensor) -> dict[str, Tensor]:
         """The votes for features N×D."""
         k = min(self.neighbours, len(self.examples))
-        self.index = self.index or indexed(self.examples)
-        distances, places = nearest(features_nd, self.index, k)
+        if torch.compiler.is_exporting():
+            distances, places = _by_products(features_nd, self.examples, k)
+        else:
+            self.index = self.index or indexed(self.examples)
+            distances, places = nearest(features_nd, self.index, k)
         weights = vote_weights(distances) if self.by_distance else torch.ones_like(distances)
-        votes = features_nd.new_zeros(len(features_nd), self.classes)
+        votes = features_nd.new_zeros(features_nd.shape[0], self.classes)
         votes = votes.scatter_add(1, self.labels[places], weights)
         proba = votes / weights.sum(1, keepdim=True)
         return {"logits": ((k * proba + 1 / self.classes) / (k + 1)).log(), "proba": proba, "neighbours": places}
@@ -110,6 +113,15 @@ def nearest(queries_nd: Tensor, index: Index, k: int) -> tuple[Tensor, Tensor]:
     (tensor([[1., 3.]]), tensor([[2, 0]]))
     """
     return _nearest(queries_nd, index, k, k + (_SPARE if index.whole else _MEASURED))
+
+
+def _by_products(queries_nd: Tensor, examples_md: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """As ``nearest``, in fixed shapes, for an exported graph: all products, then exact distances to the best few."""
+    near = examples_md.square().sum(1) - 2 * queries_nd @ examples_md.T
+    some = near.topk(min(k + _MEASURED, examples_md.shape[0]), 1, largest=False).indices.sort(1).values
+    exact = (examples_md[some] - queries_nd[:, None]).square().sum(2)
+    found = exact.topk(k, 1, largest=False)
+    return found.values.sqrt(), some.gather(1, found.indices)
 
 
 def _nearest(queries_nd: Tensor, index: Index, k: int, count: int) -> tuple[Tensor, Tensor]:

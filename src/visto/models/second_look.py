@@ -34,7 +34,9 @@ class SecondLook(nn.Module):
     def forward(self, images_nchw: Tensor) -> dict[str, Tensor]:
         logits: Tensor = self.model(images_nchw)["logits"]
         unsure = margins(logits) < self.margin
-        if unsure.any():
+        if torch.compiler.is_exporting():  # a graph of fixed shape cannot look at some only
+            logits = torch.where(unsure[:, None], self.again(images_nchw, logits), logits)
+        elif unsure.any():
             logits = logits.index_put((unsure,), self.again(images_nchw[unsure], logits[unsure]))
         return {"logits": logits}
 

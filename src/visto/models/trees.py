@@ -41,7 +41,7 @@ class Trees(nn.Module):
     def leaves_of(self, features_nd: Tensor) -> Tensor:
         """The leaf (a node's number) that each image comes to in each tree, N×T."""
         feature, left, right = self.feature.long(), self.left.long(), self.right.long()
-        node = self.roots.long().expand(len(features_nd), -1)
+        node = self.roots.long().expand(features_nd.shape[0], -1)  # len() would fix the batch of an exported graph
         for _ in range(self.depth):
             goes_left = features_nd.gather(1, feature[node]) <= self.threshold[node]
             node = torch.where(goes_left, left[node], right[node])

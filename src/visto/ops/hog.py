@@ -50,7 +50,7 @@ def orientations(images_nchw: Tensor, cell: int) -> Tensor:
     rows, columns = (side // cell for side in images_nchw.shape[2:])
     down, right = (part[:, : rows * cell, : columns * cell] for part in gradients(images_nchw))
     # −90° to 90°: a gradient and its opposite have one orientation, and one quotient
-    turn = (torch.atan(down / (right + _ENOUGH)) * (ORIENTATIONS / math.pi)).floor()
+    turn = (torch.atan(down / torch.where(right == 0, _ENOUGH, right)) * (ORIENTATIONS / math.pi)).floor()
     turn = torch.where(turn < 0, turn + ORIENTATIONS, turn)
     cells = torch.arange(rows * cell)[:, None] // cell * columns + torch.arange(columns * cell) // cell
     index = cells.to(turn.device) * ORIENTATIONS + turn.long()

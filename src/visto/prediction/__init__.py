@@ -3,7 +3,7 @@
 from visto.prediction.following import check_followable, drawn, follow
 from visto.prediction.picture import Picture, Source, encoded, frames_of, images_at
 from visto.prediction.proposing import Proposing
-from visto.prediction.recogniser import Recogniser, TorchRecogniser, open_recogniser
+from visto.prediction.recogniser import Recogniser, TorchRecogniser, recogniser_of
 from visto.prediction.run import Failed, Predicted, predict
 
 __all__ = [
@@ -20,6 +20,6 @@ __all__ = [
     "follow",
     "frames_of",
     "images_at",
-    "open_recogniser",
     "predict",
+    "recogniser_of",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from visto.errors import UsageError
 from visto.models.faster_rcnn import FasterRCNN
 from visto.models.rcnn import RCNN
-from visto.prediction.recogniser import TorchRecogniser
+from visto.prediction.recogniser import Recogniser, TorchRecogniser
 from visto.tasks.detection import Detection
 from visto.types import Answer, Boxes, Task, View
 
@@ -21,7 +21,9 @@ class Proposing:
     its order. Raises UsageError where the model proposes none.
     """
 
-    def __init__(self, recogniser: TorchRecogniser, most: int) -> None:
+    def __init__(self, recogniser: Recogniser, most: int) -> None:
+        if not isinstance(recogniser, TorchRecogniser):
+            raise UsageError("--proposals with an exported file", expected="the bundle that it was made from")
         model = recogniser.model
         if not isinstance(model, FasterRCNN | RCNN):
             raise UsageError(

@@ -1,18 +1,18 @@
 """A recogniser: fitted images in, answers out. The graph is preprocess ∘ model ∘ head, the same everywhere."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from visto.bundle import Bundle, read_bundle
-from visto.errors import ModelError, UsageError
+from visto.bundle import Bundle, Exported
+from visto.errors import ModelError
 from visto.models import build_model
 from visto.models.folded import for_answers
-from visto.preprocess import PREPROCESS, Fit
-from visto.tasks import TASKS
+from visto.prediction.exported import OnnxRecogniser
+from visto.prediction.parts import preprocess_of, task_of
+from visto.preprocess import Fit
 from visto.types import Answer, Task, View
 
 
@@ -36,17 +36,8 @@ class TorchRecogniser:
         manifest = bundle.manifest
         self.bundle = bundle
         self.classes = manifest.classes
-        if manifest.task not in TASKS:
-            raise ModelError(
-                f"a bundle for the task {manifest.task!r}",
-                expected=f"one of {', '.join(TASKS)}",
-                hint="install a newer Visto",
-            )
-        self.task = TASKS[manifest.task](classes=manifest.classes, **manifest.head)
-        try:
-            preprocess = manifest.preprocess.build(PREPROCESS)
-        except UsageError as error:
-            raise ModelError(f"{bundle.path}: {error.message}", hint="install a newer Visto") from error
+        self.task = task_of(manifest)
+        preprocess = preprocess_of(manifest, bundle.path)
         self.fit = preprocess.fit
         self.seen = bundle.seen
         model = build_model(manifest.model)
@@ -67,6 +58,6 @@ class TorchRecogniser:
         return self.task.answers(self.tensors(images_nchw), views)
 
 
-def open_recogniser(path: Path) -> TorchRecogniser:
-    """Read a bundle, every hash checked. Raises ModelError."""
-    return TorchRecogniser(read_bundle(path))
+def recogniser_of(source: Bundle | Exported) -> "TorchRecogniser | OnnxRecogniser":
+    """What answers with a bundle, or with an exported file. Raises ModelError, UsageError without onnxruntime."""
+    return OnnxRecogniser(source) if isinstance(source, Exported) else TorchRecogniser(source)

@@ -17,9 +17,9 @@ from visto.preprocess.steps import PIXELS_VERSION, apply, parse
 from visto.types import Size, View
 
 # ITU-R BT.601 luma, as in Pillow's convert("L") and OpenCV
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 CROPS = ("whole", "middle", "letterbox")
-_PADDING = 114  # grey, as detectors were trained on since YOLOv3
+PADDING = 114  # grey, as detectors were trained on since YOLOv3
 
 
 class Fit(nn.Module):
@@ -95,14 +95,14 @@ class Fit(nn.Module):
             images = apply(self._fitted(images, images.shape[1], filled), self.steps)
         images = self._fitted(images, self.channels, filled)
         below, right = self.size.height - filled[0], self.size.width - filled[1]
-        return F.pad(images, (0, right, 0, below), value=_PADDING) if below or right else images
+        return F.pad(images, (0, right, 0, below), value=PADDING) if below or right else images
 
     def _fitted(self, images_nchw: Tensor, channels: int, filled: tuple[int, int]) -> Tensor:
         """Brought to the size that they come to fill and so many channels; the same tensor where it has both."""
         fits = tuple(images_nchw.shape[2:]) == filled
         images = images_nchw
         if images.shape[1] == 3 and channels == 1:
-            grey = (images.float() * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            grey = (images.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
             images = grey.round().clamp(0, 255).to(torch.uint8)
         if not fits:
             # what is cut is cut first: resized as a whole, a strip of 1×60,000 pixels would fill the memory

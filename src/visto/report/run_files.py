@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from visto.data.ledger import Entry, Status
-from visto.errors import ModelError, ResourceError
+from visto.errors import ModelError, ResourceError, UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,20 @@ def read_run(bundle: Path) -> RunFiles:
         tuning=read_tuning(bundle),
         source=_source(_object(settings, folder / "run.json")) if settings is not None else None,
     )
+
+
+def trained_from(source: tuple[str, str | None] | None, way: str, format: str | None = None) -> tuple[str, str | None]:
+    """The path (or name) and the format of the data that a run was started with. Raises UsageError.
+
+    ``way`` is how to name other data; ``format`` goes before the run's own.
+    """
+    hint = f"name the data: {way}"
+    if source is None:
+        raise UsageError("what the model was trained from is not known here", hint=hint)
+    path, read_as = source
+    if "/" in path and not Path(path).exists():
+        raise UsageError(f"what the model was trained from is not at {path} any more", hint=hint)
+    return path, format or read_as
 
 
 def read_learning_curve(bundle: Path) -> dict[str, Any] | None:

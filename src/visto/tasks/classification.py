@@ -22,8 +22,9 @@ from visto.metrics import (
 )
 from visto.ops.picture import captioned
 from visto.tasks.calibration import best_temperature
+from visto.tasks.likeness import largest_difference
 from visto.tasks.reorder import reordered
-from visto.types import Answer, Batch, Label, Loss, Metric, Target, View
+from visto.types import Alike, Answer, Batch, Label, Loss, Metric, Target, View
 
 
 class Softmax(nn.Module):
@@ -177,6 +178,11 @@ class Classification:
                 hint="train a model for several labels on such a list, and judge that",
             )
         return Label(index=places[target.index])
+
+    def alike(self, ours: Answer[Label], theirs: Answer[Label], *, overlap: float, within: float) -> Alike:
+        """The same class, with the same scores."""
+        score = largest_difference(ours.value.scores, theirs.value.scores)
+        return Alike(same=int(ours.value.index == theirs.value.index and score <= within), of=1, score=score)
 
     def reorder(self, answer: Answer[Label], places: Mapping[int, int]) -> Answer[Label]:
         scores = reordered(answer.value.scores, places)

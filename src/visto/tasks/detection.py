@@ -23,8 +23,9 @@ from visto.ops.boxes import clip_boxes, move_boxes
 from visto.ops.picture import boxed
 from visto.tasks.box_head import BoxHead
 from visto.tasks.box_loss import detection_loss
+from visto.tasks.likeness import alike_boxes
 from visto.tasks.two_stage_loss import two_stage_loss
-from visto.types import Answer, Batch, Boxes, Loss, Metric, Target, View
+from visto.types import Alike, Answer, Batch, Boxes, Loss, Metric, Target, View
 
 _PLAIN = 0.15  # of training, at its end, that sees whole images: mosaics are not what it will be asked about
 
@@ -199,6 +200,10 @@ class Detection:
         columns = {name: getattr(target, name) for name in ("scores", "ignored", "crowd", "areas")}
         kept = {name: None if column is None else column[some] for name, column in columns.items()}
         return Boxes(xyxy=target.xyxy[some], labels=labels, **kept)
+
+    def alike(self, ours: Answer[Boxes], theirs: Answer[Boxes], *, overlap: float, within: float) -> Alike:
+        """Of the boxes that either stands by, those for which the other has one of the same class there, as sure."""
+        return alike_boxes(ours.value, theirs.value, threshold=self.threshold, overlap=overlap, within=within)
 
     def reorder(self, answer: Answer[Boxes], places: Mapping[int, int]) -> Answer[Boxes]:
         return replace(answer, value=self.relabel(answer.value, places))

@@ -18,8 +18,9 @@ from visto.metrics import (
 )
 from visto.ops.picture import captioned
 from visto.tasks.calibration import fit_sigmoid_temperature, fit_thresholds
+from visto.tasks.likeness import largest_difference
 from visto.tasks.reorder import reordered
-from visto.types import Answer, Batch, Labels, Loss, Metric, Target, View
+from visto.types import Alike, Answer, Batch, Labels, Loss, Metric, Target, View
 
 
 class Sigmoid(nn.Module):
@@ -175,6 +176,11 @@ class MultiLabel:
     def relabel(self, target: Target, places: Mapping[int, int]) -> Labels:
         """The target with other class indices; one class out of K (of a folder of its own) is a set of one."""
         return Labels(classes=tuple(sorted(places[k] for k in target.classes)))
+
+    def alike(self, ours: Answer[Labels], theirs: Answer[Labels], *, overlap: float, within: float) -> Alike:
+        """The same classes, with the same scores."""
+        score = largest_difference(ours.value.scores, theirs.value.scores)
+        return Alike(same=int(ours.value.classes == theirs.value.classes and score <= within), of=1, score=score)
 
     def reorder(self, answer: Answer[Labels], places: Mapping[int, int]) -> Answer[Labels]:
         scores = reordered(answer.value.scores, places)

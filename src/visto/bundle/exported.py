@@ -1,0 +1,215 @@
+"""An exported recogniser on disk: files that belong together, each of which the manifest among them accounts for.
+
+X.onnx        the whole graph: any image in, the answer's tensors out
+X.onnx.json   what it is and what it was made from, its own figures, and the SHA-256 of the other files
+X.onnx.seen   digests of the images that its parent has seen, as in a bundle
+run.py        answers images with it, where there is no Visto
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from visto.bundle.keys import Keys
+from visto.bundle.manifest import FileRecord, Manifest, as_figure, as_object, as_record, check_created
+from visto.bundle.plain_files import sha256
+from visto.bundle.seal import Seal, read_signed, trusted_seal
+from visto.bundle.sealed import Sealed, sealed_export
+from visto.bundle.seen import check_seen
+from visto.bundle.store import MANIFEST_LIMIT, tensor_bytes, tensors_of
+from visto.bundle.strict_json import dumps, loads
+from visto.bundle.trust import trusted_keys
+from visto.errors import ModelError, UsageError
+from visto.files import as_resource_error, write_bytes
+from visto.types import Figure
+
+SUFFIX = ".onnx"
+RUN = "run.py"
+# the graph's input, the tensor in which its first part ends, and the boxes before they are brought back to the image
+IMAGES, FITTED, FITTED_BOXES = "images", "fitted", "fitted_boxes"
+PRECISIONS = ("float32", "int8")
+_VERSION = 1
+_AGAIN = "export it again, or copy all of its files again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportManifest:
+    """Everything an exported file says of itself: ``X.onnx.json``. Raises ModelError for what its field cannot hold.
+
+    ``parent`` is the digest of the bundle that it was made from and ``manifest`` that bundle's own. ``metrics`` are the
+    exported file's figures, on the images that the gate compared it on; ``gate`` says what that found. ``outputs`` are
+    the graph's, ``thresholds`` what the task keeps to decide by (the head's arguments).
+    """
+
+    parent: str
+    manifest: Manifest
+    precision: str
+    opset: int
+    outputs: tuple[str, ...]
+    metrics: Mapping[str, Figure]
+    gate: Mapping[str, Any]
+    versions: Mapping[str, str]
+    created: str
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise _bad(f"the precision {self.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
+        if not isinstance(self.gate, Mapping) or not isinstance(self.versions, Mapping):
+            raise _bad("gate or versions is not an object")
+        FileRecord(sha256=self.parent, size=0)  # a digest is one
+        check_created(self.created)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only, as they stand in the file; ``checksum`` is the SHA-256 of all the rest, so written."""
+        content = {
+            "export_version": _VERSION,
+            "parent": {"digest": self.parent, "manifest": self.manifest.to_json()},
+            "task": self.manifest.task,
+            "classes": list(self.manifest.classes),
+            "thresholds": dict(self.manifest.head),
+            "holds_training_data": self.manifest.holds_training_data,
+            "precision": self.precision,
+            "opset": self.opset,
+            "outputs": list(self.outputs),
+            "metrics": {name: figure.to_json() for name, figure in self.metrics.items()},
+            "gate": dict(self.gate),
+            "versions": dict(self.versions),
+            "created": self.created,
+            "files": {name: {"sha256": file.sha256, "size": file.size} for name, file in self.files.items()},
+        }
+        return {"checksum": sha256(dumps(content)), **content}
+
+    @classmethod
+    def from_json(cls, content: object) -> "ExportManifest":
+        """Raises ModelError for another version, a missing or unknown key, a wrong type, or a changed word."""
+        if not isinstance(content, dict) or content.get("export_version") != _VERSION:
+            raise _bad("it is of no known version", expected=f"export_version {_VERSION}")
+        own = {f.name for f in fields(cls)} - {"manifest"}
+        named = own | {"checksum", "export_version", "task", "classes", "thresholds", "holds_training_data"}
+        content = as_object(content, named, "the manifest of an export")
+        parent = as_object(content["parent"], {"digest", "manifest"}, "parent")
+        if not all(isinstance(content[name], dict) for name in ("metrics", "files", "gate", "versions")):
+            raise _bad("metrics, files, gate or versions is not an object")
+        if not isinstance(content["outputs"], list):
+            raise _bad("outputs is not a list")
+        made = cls(
+            parent=parent["digest"],
+            manifest=Manifest.from_json(parent["manifest"]),
+            precision=content["precision"],
+            opset=content["opset"],
+            outputs=tuple(content["outputs"]),
+            metrics={name: as_figure(name, value) for name, value in content["metrics"].items()},
+            gate=content["gate"],
+            versions=content["versions"],
+            created=content["created"],
+            files={name: as_record(name, value) for name, value in content["files"].items()},
+        )
+        if made.to_json() != content:
+            raise _bad("its checksum is not that of its content")
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was read: the graph's bytes, the digests of the images its parent has seen, and that of its manifest (hex).
+
+    ``signed_by`` is the fingerprint of the trusted key that signed it; None where none was asked for.
+    """
+
+    path: Path
+    own: ExportManifest
+    content: bytes
+    seen: Mapping[str, Tensor]
+    digest: str
+    signed_by: str | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """The parent's."""
+        return self.own.manifest
+
+
+def check_free(path: Path) -> None:
+    """Raises UsageError where an export to ``path`` would take the place of another file, or is no ``.onnx``."""
+    if path.suffix != SUFFIX:
+        raise UsageError(f"an export to {path}", expected=f"a name that ends in {SUFFIX}")
+    for name in (path.name, f"{path.name}.json", f"{path.name}.seen", f"{path.name}.sig"):
+        file = path.with_name(name)
+        if file.exists() or file.is_symlink():
+            raise UsageError(f"{file} exists already", hint="choose another name with -o, or remove it first")
+
+
+def write_exported(path: Path, own: ExportManifest, graph: bytes, seen: Mapping[str, Tensor], run: str) -> None:
+    """Write all files of an export, the manifest last; where one cannot be written, none is left behind.
+
+    ``own.files`` is filled in. Raises UsageError where one of them exists (a ``run.py`` of the same words may),
+    ResourceError where one cannot be written.
+    """
+    check_free(path)
+    contents = {path.name: graph, f"{path.name}.seen": tensor_bytes(seen), RUN: run.encode()}
+    beside = path.with_name(RUN)
+    if beside.exists() and beside.read_bytes() != contents[RUN]:
+        raise UsageError(f"{beside} exists already, and is another", hint="choose another folder with -o")
+    records = {name: FileRecord(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
+    contents[f"{path.name}.json"] = dumps(replace(own, files=records).to_json())
+    ExportManifest.from_json(loads(contents[f"{path.name}.json"]))  # never write what would not be read
+    begun: list[Path] = []
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            if name != RUN or not beside.exists():
+                begun.append(path.with_name(name))
+                write_bytes(begun[-1], content)
+    except BaseException as error:
+        for file in begun:
+            file.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise as_resource_error(error, path) from error
+        raise
+
+
+def read_exported(path: Path, trusted: Keys | None = None) -> Exported:
+    """Read an exported file, checking each hash on the very bytes that are then parsed.
+
+    Where there are ``trusted`` keys (None: those of VISTO_TRUSTED_KEYS), one of them must have signed all four files;
+    that is found out before any of them is parsed. Raises ModelError, ResourceError; UsageError as ``read_bundle``.
+    """
+    keys = trusted_keys() if trusted is None else trusted
+    sealed = sealed_export(path)
+    return _read(sealed, trusted_seal(sealed, keys))
+
+
+def read_own_exported(path: Path) -> Exported:
+    """Read what was just written, or what is to be signed: without a signature. Raises as ``read_exported`` does."""
+    return _read(sealed_export(path), None)
+
+
+def _read(sealed: Sealed, seal: Seal | None) -> Exported:
+    content = read_signed(sealed, sealed.manifest, limit=MANIFEST_LIMIT, seal=seal)
+    own = ExportManifest.from_json(loads(content, what=sealed.manifest))
+    expected = sealed.names - {sealed.manifest}
+    if own.files.keys() != expected:
+        raise ModelError(f"{sealed.manifest} lists {sorted(own.files)}", expected=str(sorted(expected)), hint=_AGAIN)
+    contents = {name: _checked(sealed, name, record, seal) for name, record in own.files.items()}
+    path = sealed.path
+    seen = tensors_of(contents[f"{path.name}.seen"], path.with_name(f"{path.name}.seen"))
+    check_seen(seen)
+    signed_by = seal.key if seal is not None else None
+    graph = contents[path.name]
+    return Exported(path=path, own=own, content=graph, seen=seen, digest=sha256(content), signed_by=signed_by)
+
+
+def _checked(sealed: Sealed, name: str, record: FileRecord, seal: Seal | None) -> bytes:
+    content = read_signed(sealed, name, limit=record.size, seal=seal)
+    if len(content) != record.size or sha256(content) != record.sha256:
+        words = f"{sealed.root / name} was changed: its SHA-256 is not the manifest's"
+        raise ModelError(words, expected=record.sha256, hint=_AGAIN)
+    return content
+
+
+def _bad(message: str, expected: str = "") -> ModelError:
+    return ModelError(f"the manifest of an export is not valid: {message}", expected=expected, hint=_AGAIN)

@@ -1,0 +1,150 @@
+"""The whole graph of a recogniser as ONNX: any image in, the answer's tensors out.
+
+It is put together from three parts that are exported each on its own: the entry (pixels of any size to ``fitted``),
+the body (normalise ∘ model ∘ head, the part that is quantised), and for boxes the exit, back to pixels of the image.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import onnx
+import torch
+from onnx import ModelProto, compose
+from torch import Tensor, nn
+from torch.export import Dim
+
+from visto.bundle import FITTED, FITTED_BOXES, IMAGES
+from visto.errors import GateError
+from visto.exporting.entry import Entry, Exit
+from visto.prediction import TorchRecogniser
+
+OPSET = 20
+_MOST = 1 << 24  # of a batch, and of a side in pixels: a bound that the exporter wants
+_HINT = "use the bundle itself, or train another model; visto models lists them"
+
+
+class _Answering(nn.Module):
+    """The parts in the order of the graph; boxes are still those of the fitted image."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, fitted: Tensor) -> dict[str, Tensor]:
+        out: Any = fitted
+        for part in self.parts:
+            out = part(out)
+        return {FITTED_BOXES if name == "boxes" else name: value for name, value in out.items()}
+
+
+def body(recogniser: TorchRecogniser, name: str) -> ModelProto:
+    """From ``fitted`` (uint8 N×C×h×w) to the head's tensors. Raises GateError, which calls the model ``name``."""
+    graph = _Answering(recogniser.normalise, recogniser.model, recogniser.task.head).eval()
+    fitted = torch.randint(0, 256, (2, *recogniser.fit.shape), dtype=torch.uint8)
+    with torch.no_grad():
+        outputs = list(graph(fitted))
+    return _exported(graph, {FITTED: fitted}, {FITTED: {0: "n"}}, outputs, f"the model {name!r}")
+
+
+def whole(recogniser: TorchRecogniser, body: ModelProto) -> ModelProto:
+    """From ``images`` (uint8 N×H×W×3) to the answer's tensors, through ``body``. Raises GateError."""
+    graph = compose.merge_models(
+        compose.add_prefix(_entry(recogniser), "entry/", rename_inputs=False, rename_outputs=False),
+        compose.add_prefix(body, "body/", rename_inputs=False, rename_outputs=False),
+        io_map=[(FITTED, FITTED)],
+    )
+    outputs = [value.name for value in body.graph.output]
+    if FITTED_BOXES in outputs:
+        graph = compose.merge_models(
+            graph,
+            compose.add_prefix(_exit(recogniser), "exit/", rename_inputs=False, rename_outputs=False),
+            io_map=[(FITTED_BOXES, FITTED_BOXES), ("place", "place")],
+            outputs=["boxes", *(name for name in outputs if name != FITTED_BOXES)],
+        )
+    else:
+        kept = [value for value in graph.graph.output if value.name != "place"]
+        del graph.graph.output[:]
+        graph.graph.output.extend(kept)
+    graph.producer_name = "visto"
+    graph.ir_version = body.ir_version
+    onnx.checker.check_model(graph)
+    return graph
+
+
+def _entry(recogniser: TorchRecogniser) -> ModelProto:
+    fit = recogniser.fit
+    example = torch.randint(0, 256, (2, 37, 51, 3), dtype=torch.uint8)
+    what = ", ".join(map(repr, map(str, fit.steps)))
+    what = f"one of the steps {what}" if len(fit.steps) > 1 else f"the step {what}" if what else "the resize"
+    sides = {IMAGES: {0: "n", 1: "height", 2: "width"}}
+    return _exported(Entry(fit).eval(), {IMAGES: example}, sides, [FITTED, "place"], what)
+
+
+def _exit(recogniser: TorchRecogniser) -> ModelProto:
+    boxes = torch.rand(2, 7, 4)
+    inputs = {FITTED_BOXES: boxes, "place": torch.rand(6)}
+    return _exported(Exit().eval(), inputs, {FITTED_BOXES: {0: "n", 1: "m"}, "place": {}}, ["boxes"], "the boxes")
+
+
+def _exported(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    sides: Mapping[str, Mapping[int, str]],
+    outputs: Sequence[str],
+    what: str,
+) -> ModelProto:
+    """``module`` as ONNX; ``sides`` names those of its inputs that may differ from the example's."""
+    shapes = tuple({at: Dim(side, min=1, max=_MOST) for at, side in sides[name].items()} for name in inputs)
+    try:
+        with _silence(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                tuple(inputs.values()),
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes=shapes,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                verbose=False,
+            )
+        assert program is not None  # noqa: S101  (with dynamo and no file it gives a program)
+        graph: ModelProto = program.model_proto
+    except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
+        raise GateError(f"{what} has no ONNX form", hint=_HINT) from error
+    if any(given.type.tensor_type.shape.dim[at].dim_value for given in graph.graph.input for at in sides[given.name]):
+        raise GateError(f"{what} has no ONNX form for more than one size", hint=_HINT)  # the exporter fixed it silently
+    _forget_origins(graph)
+    return graph
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """The exporter prints its progress and, where it fails, pages of code; the error that is raised says enough."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.ExitStack() as quiet:
+            quiet.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            quiet.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            quiet.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _forget_origins(graph: ModelProto) -> None:
+    """Nodes come with the paths and lines of the code that made them: this machine's, and half of a small file."""
+    del graph.metadata_props[:]
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del graph.graph.metadata_props[:]
+    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del value.metadata_props[:]
+    for tensor in graph.graph.initializer:
+        del tensor.metadata_props[:]

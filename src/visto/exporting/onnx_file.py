@@ -1,0 +1,67 @@
+"""The exporter of ONNX: one file, any image in, the answer's tensors out."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from visto.bundle import Bundle, Exported, ExportManifest, read_exported, write_exported
+from visto.data.dataset import Dataset, Item
+from visto.errors import DataError
+from visto.evaluation.run import relabel
+from visto.exporting.gate import Parity, check, exact, parity
+from visto.exporting.graph import OPSET, body, whole
+from visto.prediction import TorchRecogniser
+from visto.types import Voice
+
+_COMPARED = 2000  # images: a file that answers one in a thousand otherwise is found out
+
+
+def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed: float, voice: Voice) -> Exported:
+    """Make the graph, compare it with the bundle on held-out images, and write it. Raises as ``export`` does."""
+    recogniser = TorchRecogniser(bundle)
+    items = compared_on(dataset, recogniser)
+    voice.say(f"to be compared on {len(items):,} images of {dataset.name}")
+    part = body(recogniser, bundle.manifest.model.name)
+    bar = exact(allowed)
+    graph = whole(recogniser, part)
+    found = parity(recogniser, graph, items, bar, voice)
+    check(found, bar)
+    voice.say(in_words(found))
+    own = ExportManifest(
+        parent=bundle.digest,
+        manifest=bundle.manifest,
+        precision="float32",
+        opset=OPSET,
+        outputs=tuple(value.name for value in graph.graph.output),
+        metrics=found.theirs,
+        gate={"data": dataset.name, "max_drift": allowed, **found.to_json()},
+        versions={name: version(name) for name in ("visto", "torch", "onnx", "onnxruntime")},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    run = (files("visto.exporting") / "run.py.txt").read_text(encoding="utf-8")
+    write_exported(out, own, graph.SerializeToString(deterministic=True), bundle.seen, run)
+    return read_exported(out)
+
+
+def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]:
+    """The items to compare on: of the validation part, else the test part, else of all; evenly chosen where many.
+
+    Raises DataError where the data is of another kind than the model's.
+    """
+    parts = [[item for item in dataset.items if item.split == split] for split in ("validation", "test")]
+    items = next((part for part in parts if part), list(dataset.items))
+    found = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
+    if not found:
+        raise DataError(f"{dataset.name} has no labelled image", hint="name other data with --data")
+    step = max(1.0, len(found) / _COMPARED)
+    return [found[int(k * step)] for k in range(min(len(found), _COMPARED))]
+
+
+def in_words(found: Parity) -> str:
+    """What the gate found, in a sentence."""
+    return (
+        f"{found.same:,} of {found.of:,} answers are the same on {found.n:,} images, {found.figure} differs by "
+        f"{found.drift:+.2f} points, no score by more than {found.score:.1g}"
+    )

@@ -1,0 +1,53 @@
+"""Export a bundle: make the graph, compare it with the bundle, and only then write it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from visto.bundle import Bundle, Exported, check_free
+from visto.data.dataset import Dataset
+from visto.errors import UsageError
+from visto.prediction.runtime import runtime
+from visto.types import Voice
+
+_DRIFT, _DRIFT_INT8 = 0.5, 1.0
+
+Exporter = Callable[[Bundle, Path, Dataset, bool, float, Voice], Exported]
+
+
+def export(
+    bundle: Bundle,
+    out: Path,
+    *,
+    dataset: Dataset,
+    to: str = "onnx",
+    int8: bool = False,
+    max_drift: float | None = None,
+    voice: Voice,
+) -> Exported:
+    """Write ``bundle`` in the form ``to`` at ``out``, compared on the held-out images of ``dataset``.
+
+    ``max_drift`` is in points (hundredths) of the deciding figure; None: 0.5, with ``int8`` 1. Raises GateError where
+    the file would answer otherwise, or a step has no such form, and nothing is written then; UsageError, DataError,
+    ModelError, ResourceError.
+    """
+    if to not in EXPORTERS:
+        raise UsageError(f"no form {to!r}", expected=f"one of {', '.join(EXPORTERS)}")
+    allowed = (_DRIFT_INT8 if int8 else _DRIFT) if max_drift is None else max_drift
+    if allowed < 0:
+        raise UsageError(f"a drift of {allowed:g} points", expected="0 or more")
+    check_free(out)
+    return EXPORTERS[to](bundle, out, dataset, int8, allowed, voice)
+
+
+def _onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed: float, voice: Voice) -> Exported:
+    runtime()
+    try:
+        from visto.exporting.onnx_file import export_onnx
+    except ModuleNotFoundError as error:
+        if error.name != "onnxscript":
+            raise
+        raise UsageError("visto export needs onnxscript", hint="install it: pip install 'visto[export]'") from error
+    return export_onnx(bundle, out, dataset, int8, allowed, voice)
+
+
+EXPORTERS: dict[str, Exporter] = {"onnx": _onnx}

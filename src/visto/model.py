@@ -1,0 +1,82 @@
+"""A trained recogniser in the hand: what the public functions give, and take."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from visto.bundle import SUFFIX, Bundle, Exported, read_bundle, read_exported, trusted_keys
+from visto.data.content import read_content
+from visto.errors import ModelError
+from visto.files import new_folder
+from visto.prediction import Predicted, encoded, recogniser_of
+from visto.prediction import predict as _predict
+from visto.report import read_learning_curve, read_tuning
+from visto.types import Answer
+
+
+class Model:
+    """A trained recogniser: a bundle, or a file that was exported from one. ``path`` is where it lies."""
+
+    def __init__(self, source: Bundle | Exported) -> None:
+        self.source = source
+        self.recogniser = recogniser_of(source)
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def bundle(self) -> Bundle:
+        """Raises ModelError for an exported file: it answers and is judged, but is no bundle."""
+        if isinstance(self.source, Exported):
+            raise ModelError(f"{self.path} is an exported file", expected="the bundle that it was made from")
+        return self.source
+
+    @property
+    def path(self) -> Path:
+        return self.source.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.source.manifest.classes
+
+    @property
+    def learning_curve(self) -> Mapping[str, Any] | None:
+        """Points, forecast and words, where it was trained with one and its run still lies beside it."""
+        return read_learning_curve(self.path)
+
+    @property
+    def tuning(self) -> Mapping[str, Any] | None:
+        """Choices, trials, importance and comparison, where it was tuned and its run still lies beside it."""
+        return read_tuning(self.path)
+
+    def predict(
+        self, image: str | Path | bytes, *, threshold: float | None = None, confidence: float | None = None
+    ) -> Answer[Any]:
+        """The answer for one image (a path or an encoded image). Raises DataError where it cannot be read."""
+        content: Callable[[], bytes] = (
+            (lambda: image) if isinstance(image, bytes) else partial(read_content, Path(image))
+        )
+        name = "bytes" if isinstance(image, bytes) else str(image)
+        (found,) = _predict(self.recogniser, [encoded(name, content)], threshold=threshold, confidence=confidence)
+        if isinstance(found, Predicted):
+            return found.answer
+        raise found.error
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the bundle to ``path``, which must not exist. Raises UsageError, ResourceError, ModelError."""
+        self.bundle  # noqa: B018  (raises for an exported file)
+        with new_folder(Path(path)) as folder:
+            for file in self.path.iterdir():
+                shutil.copyfile(file, folder / file.name)
+        return Path(path)
+
+
+def load(path: str | Path, *, trusted: Sequence[str | Path] | None = None) -> Model:
+    """Read a bundle or an exported file (``.onnx``), every hash checked. Raises ModelError.
+
+    ``trusted`` are files with public keys, by one of which it must have been signed; None: those that the environment
+    variable VISTO_TRUSTED_KEYS names, if it is set. Raises UsageError for a file that is no such key.
+    """
+    path, keys = Path(path), trusted_keys(None if trusted is None else [Path(key) for key in trusted])
+    return Model(read_exported(path, keys) if path.suffix == SUFFIX else read_bundle(path, keys))
