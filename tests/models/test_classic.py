@@ -1,14 +1,17 @@
 """The pieces of classic models, by hand and against brute force."""
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from visto.errors import UsageError
 from visto.models import MODELS
 from visto.models.described import Described
-from visto.models.knn import KNN, indexed, nearest, vote_weights
+from visto.models.knn import KNN, Bytes, Floats, Index, indexed, nearest, vote_weights
 from visto.models.svm import KernelSVM
 from visto.models.trees import Trees
 
@@ -48,6 +51,71 @@ def test_nearest_of_long_vectors(leading: float) -> None:
     expected = torch.cdist(queries.double(), examples.double()).topk(4, largest=False)
     assert torch.equal(places, expected.indices)
     assert torch.allclose(distances.double(), expected.values, rtol=1e-5)
+
+
+def looked_at(examples: Tensor, lead: int) -> Index:
+    """By bytes first on any processor, and however short they are."""
+    bytes_, floats = Bytes.of(examples, lead), Floats.of(examples, lead)
+    return Index(examples=examples, squares=examples.square().sum(1), looks=[bytes_, bytes_, floats])
+
+
+def awkward(kind: str, n: int, d: int, random: torch.Generator) -> Tensor:
+    vectors = torch.randn(n, d, generator=random)
+    if kind == "ties":
+        return vectors.round()
+    if kind == "zeros":
+        return vectors * (torch.rand(n, d, generator=random) < 0.1)
+    if kind == "one vector":
+        return vectors[:1].expand(n, d).contiguous()
+    if kind == "copies":
+        return vectors[torch.randint(max(1, n // 20), (n,), generator=random)]
+    if kind == "clusters":
+        return vectors[torch.randint(min(3, n), (n,), generator=random)] + 1e-3 * vectors
+    if kind == "wide":
+        return vectors * 10 ** (12 * torch.rand(d, generator=random) - 6)
+    if kind == "one far":
+        vectors[-1] *= 1e5
+    if kind == "off centre":
+        vectors += 10
+    return vectors
+
+
+KINDS = st.sampled_from(["plain", "ties", "zeros", "one vector", "copies", "clusters", "wide", "one far", "off centre"])
+SIZES = {"n": st.integers(1, 20), "m": st.integers(1, 1500), "d": st.integers(1, 40), "lead": st.integers(1, 40)}
+
+
+@settings(deadline=None, max_examples=150)
+@given(KINDS, st.fixed_dictionaries(SIZES), st.integers(0, 9), st.sampled_from([Bytes, Floats]))
+def test_no_example_is_nearer_than_a_look_says(
+    kind: str, size: Mapping[str, int], seed: int, of: type[Bytes] | type[Floats]
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    both = awkward(kind, size["n"] + size["m"], size["d"], random)
+    queries, examples = both[: size["n"]], both[size["n"] :].contiguous()
+    look = of.of(examples, size["lead"])
+    asked = look.asked(queries)
+    products = torch.empty(len(queries), len(examples), dtype=torch.int32 if of is Bytes else torch.float32)
+    look.products(asked.rows, 0, len(examples), products)
+    true = (queries[:, None].double() - examples.double()).square().sum(2)
+    for column, exact in zip(products.T, true.T, strict=True):
+        assert (asked.beyond(column.float()).double() <= exact * 1.0001).all()
+
+
+@settings(deadline=None, max_examples=150)
+@given(KINDS, st.fixed_dictionaries(SIZES), st.integers(1, 8), st.integers(0, 9))
+def test_nearest_by_bytes_is_brute_force(kind: str, size: Mapping[str, int], k: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    both = awkward(kind, size["n"] + size["m"], size["d"], random)
+    queries, examples = both[: size["n"]], both[size["n"] :].contiguous()
+    k = min(k, len(examples))
+    distances, places = nearest(queries, looked_at(examples, size["lead"]), k)
+    true = (queries[:, None].double() - examples.double()).square().sum(2).sqrt()
+    assert torch.allclose(distances.double(), true.gather(1, places), rtol=1e-5, atol=1e-30)
+    expected = true.topk(k, largest=False)
+    # which of two is nearer fp32 cannot tell closer than it multiplies them
+    reach = queries.norm(dim=1, keepdim=True) + examples.norm(dim=1)[expected.indices]
+    assert (distances.square() <= expected.values.square() * 1.00001 + 1e-5 * reach.square()).all()
+    assert all(len(set(row)) == len(row) for row in places.tolist())
 
 
 def test_the_very_image_outvotes_all_others() -> None:
