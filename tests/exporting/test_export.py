@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.exporting.bundles import bundle
 from torch import Tensor, nn
 
 import visto
+from tests.exporting.bundles import bundle
 from visto.__main__ import run
 from visto.bundle import read_exported
 from visto.data.dataset import Dataset, Item

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto
-from tests.exporting.bundles import bundle
 
+from tests.exporting.bundles import bundle
 from visto.bundle import FITTED, IMAGES
 from visto.errors import GateError
 from visto.exporting.entry import Entry

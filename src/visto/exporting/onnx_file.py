@@ -10,8 +10,10 @@ from visto.bundle import Bundle, Exported, ExportManifest, read_exported, write_
 from visto.data.dataset import Dataset, Item
 from visto.errors import DataError
 from visto.evaluation.run import relabel
-from visto.exporting.gate import Parity, check, exact, parity
+from visto.exporting.gate import Parity, check, exact, parity, rounded
 from visto.exporting.graph import OPSET, body, whole
+from visto.exporting.int8 import quantised
+from visto.exporting.loss import Loss, calibration
 from visto.prediction import TorchRecogniser
 from visto.types import Voice
 
@@ -23,8 +25,16 @@ def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed
     recogniser = TorchRecogniser(bundle)
     items = compared_on(dataset, recogniser)
     voice.say(f"to be compared on {len(items):,} images of {dataset.name}")
-    part = body(recogniser, bundle.manifest.model.name)
-    bar = exact(allowed)
+    part, bar, rounding = body(recogniser, bundle.manifest.model.name), exact(allowed), {}
+    if int8:
+        made = quantised(
+            part,
+            [fitted.numpy() for fitted in calibration(dataset, recogniser, voice)],
+            drift=Loss(recogniser, items, voice),
+            allowed=allowed,
+            voice=voice,
+        )
+        part, bar, rounding = made.model, rounded(allowed), {"int8": made.to_json()}
     graph = whole(recogniser, part)
     found = parity(recogniser, graph, items, bar, voice)
     check(found, bar)
@@ -32,11 +42,11 @@ def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed
     own = ExportManifest(
         parent=bundle.digest,
         manifest=bundle.manifest,
-        precision="float32",
+        precision="int8" if int8 else "float32",
         opset=OPSET,
         outputs=tuple(value.name for value in graph.graph.output),
         metrics=found.theirs,
-        gate={"data": dataset.name, "max_drift": allowed, **found.to_json()},
+        gate={"data": dataset.name, "max_drift": allowed, **found.to_json(), **rounding},
         versions={name: version(name) for name in ("visto", "torch", "onnx", "onnxruntime")},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
