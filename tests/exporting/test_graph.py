@@ -113,3 +113,13 @@ def test_a_model_without_a_form_is_named(tmp_path: Path) -> None:
     made = bundle(tmp_path / "a.visto", "rcnn", task="detection", size=(32, 32), arguments=small)
     with pytest.raises(GateError, match="the model 'rcnn' has no ONNX form"):
         body(TorchRecogniser(made), "rcnn")
+
+
+def test_a_constant_that_keeps_zero_by_zero_away_stays(tmp_path: Path) -> None:
+    """The exporter's own rules take x + 1e-10 for x."""
+    made = bundle(tmp_path / "a.visto", "logistic", size=(32, 32), arguments={"features": ["hog"]})
+    recogniser = TorchRecogniser(made)
+    part = body(recogniser, "logistic")
+    flat = torch.full((2, 3, 32, 32), 99, dtype=torch.uint8)
+    found = session(part).run(["scores"], {FITTED: flat.numpy()})[0]
+    assert found == pytest.approx(recogniser.tensors(flat)["scores"].numpy(), abs=1e-6)

@@ -37,10 +37,13 @@ class Entry(nn.Module):
         top, left, tall, wide = self._taken(height, width)
         rows, columns = self._filled(height, width)
         down = _weights(images_nhwc.shape[1], size.height, rows, top, tall)
-        right = _weights(images_nhwc.shape[2], size.width, columns, left, wide)
+        right = _weights(images_nhwc.shape[2], size.width, columns, left, wide, axis=0)
         images = images_nhwc.permute(0, 3, 1, 2)
         if fit.steps:  # they are taken in colour, and what they give is brought to the channels that are wanted
-            images = apply(_resized(images.float(), down, right).to(torch.uint8), fit.steps).float()
+            # exact, in float64: what float32 rounds otherwise is one level at one pixel of ten thousand or fewer, but
+            # steps make more of it
+            images = _resized(images.double(), down.double(), right.double())
+            images = apply(images.to(torch.uint8), fit.steps).float()
             images = images if images.shape[1] == fit.channels else _grey(images) if fit.channels == 1 else images
         else:
             images = images.float()
@@ -91,22 +94,23 @@ def _grey(images_n3hw: Tensor) -> Tensor:
     return (images_n3hw * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True).round().clamp(0, 255)
 
 
-def _weights(source: int, out: int, filled: Tensor, start: Tensor, taken: Tensor) -> Tensor:
-    """How much each of ``source`` pixels counts for each of ``out``, float32 out×source.
+def _weights(source: int, out: int, filled: Tensor, start: Tensor, taken: Tensor, *, axis: int = 1) -> Tensor:
+    """How much each of ``source`` pixels counts for each of ``out``, float32 out×source, with ``axis`` 0 source×out.
 
     Bilinear with antialiasing as in torch's ``upsample_bilinear2d_aa`` on bytes: of the ``taken`` pixels from ``start``
-    on, for the first ``filled`` of ``out``; each weight is a whole number over a power of two.
+    on, for the first ``filled`` of ``out``; each weight is a whole number over a power of two. None is transposed
+    later: onnxruntime 1.20 would merge that into a product which it does not have in float64.
     """
     scale = taken / filled
     reach = scale.clamp_min(1)
-    centre = scale * (torch.arange(out, dtype=torch.float64)[:, None] + 0.5)
+    centre = (scale * (torch.arange(out, dtype=torch.float64) + 0.5)).unsqueeze(axis)
     first = (centre - reach + 0.5).floor().clamp_min(0)
     last = torch.minimum((centre + reach + 0.5).floor(), taken)
-    at = torch.arange(source, dtype=torch.float64) - start
+    at = (torch.arange(source, dtype=torch.float64) - start).unsqueeze(1 - axis)
     weights = (1 - ((at - centre + 0.5) / reach).abs()).clamp_min(0)
-    inside = (at >= first) & (at < last) & (torch.arange(out, dtype=torch.float64)[:, None] < filled)
+    inside = (at >= first) & (at < last) & (torch.arange(out, dtype=torch.float64).unsqueeze(axis) < filled)
     weights = torch.where(inside, weights, 0.0)
-    total = weights.sum(1, keepdim=True)  # 0 beyond ``filled``
+    total = weights.sum(axis, keepdim=True)  # 0 beyond ``filled``
     weights = weights / torch.where(total > 0, total, 1.0)
     units = 2.0 ** torch.arange(1, _FINEST + 1, dtype=torch.float64)
     unit = torch.where((0.5 + weights.max() * units).floor() < _WHOLE, units, 1.0).max()
@@ -115,5 +119,5 @@ def _weights(source: int, out: int, filled: Tensor, start: Tensor, taken: Tensor
 
 def _resized(images_nchw: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Whole numbers 0–255, rounded after each direction as torch does."""
-    across = (images_nchw @ right.T + 0.5).floor().clamp(0, 255)
+    across = (images_nchw @ right + 0.5).floor().clamp(0, 255)
     return (down @ across + 0.5).floor().clamp(0, 255)

@@ -14,6 +14,10 @@ from typing import Any
 import onnx
 import torch
 from onnx import ModelProto, compose
+from onnx_ir import Model
+from onnx_ir.passes import common
+from onnxscript import optimizer, rewriter
+from onnxscript.rewriter.rules import common as rules
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -21,10 +25,31 @@ from visto.bundle import FITTED, FITTED_BOXES, IMAGES
 from visto.errors import GateError
 from visto.exporting.entry import Entry, Exit
 from visto.prediction import TorchRecogniser
+from visto.preprocess import Fit
 
 OPSET = 20
 _MOST = 1 << 24  # of a batch, and of a side in pixels: a bound that the exporter wants
 _HINT = "use the bundle itself, or train another model; visto models lists them"
+_EXACT_RULES = [
+    rules.no_op_cast_rule,
+    rules.no_op_expand_rule,
+    rules.no_op_transpose_rule,
+    rules.transpose_transpose_rule,
+    rules.reshape_reshape_rule,
+    rules.unsqueeze_unsqueeze_rule,
+    rules.squeeze_reshape_1d_rule,
+    rules.materialize_reshape_shape_rule,
+    rules.one_reshape_matmul_reshape_rule,
+    rules.two_reshapes_matmul_reshape_rule,
+    rules.dropout_inference_rule,
+    rules.min_max_rule,
+    rules.max_min_rule,
+    rules.successive_clip_rule,
+    rules.successive_clip_relu_rule,
+    rules.successive_relu_clip_rule,
+    rules.successive_relu_rule,
+]
+_HINT_STEPS = "use the bundle itself, or train it with other steps"
 
 
 class _Answering(nn.Module):
@@ -41,6 +66,17 @@ class _Answering(nn.Module):
         return {FITTED_BOXES if name == "boxes" else name: value for name, value in out.items()}
 
 
+def entry(fit: Fit) -> ModelProto:
+    """From ``images`` (uint8 N×H×W×3) to ``fitted`` and ``place``. Raises GateError, which names the step at fault."""
+    try:
+        return _fitting(fit)
+    except GateError:
+        if len(fit.steps) > 1:  # what the exporter says does not tell which: the one that fails alone as well
+            for step in fit.steps:
+                _fitting(Fit(size=fit.size, channels=fit.channels, crop=fit.crop, prepare=[str(step)]))
+        raise
+
+
 def body(recogniser: TorchRecogniser, name: str) -> ModelProto:
     """From ``fitted`` (uint8 N×C×h×w) to the head's tensors. Raises GateError, which calls the model ``name``."""
     graph = _Answering(recogniser.normalise, recogniser.model, recogniser.task.head).eval()
@@ -53,7 +89,7 @@ def body(recogniser: TorchRecogniser, name: str) -> ModelProto:
 def whole(recogniser: TorchRecogniser, body: ModelProto) -> ModelProto:
     """From ``images`` (uint8 N×H×W×3) to the answer's tensors, through ``body``. Raises GateError."""
     graph = compose.merge_models(
-        compose.add_prefix(_entry(recogniser), "entry/", rename_inputs=False, rename_outputs=False),
+        compose.add_prefix(entry(recogniser.fit), "entry/", rename_inputs=False, rename_outputs=False),
         compose.add_prefix(body, "body/", rename_inputs=False, rename_outputs=False),
         io_map=[(FITTED, FITTED)],
     )
@@ -75,13 +111,13 @@ def whole(recogniser: TorchRecogniser, body: ModelProto) -> ModelProto:
     return graph
 
 
-def _entry(recogniser: TorchRecogniser) -> ModelProto:
-    fit = recogniser.fit
+def _fitting(fit: Fit) -> ModelProto:
     example = torch.randint(0, 256, (2, 37, 51, 3), dtype=torch.uint8)
-    what = ", ".join(map(repr, map(str, fit.steps)))
-    what = f"one of the steps {what}" if len(fit.steps) > 1 else f"the step {what}" if what else "the resize"
+    steps = ", ".join(repr(str(step)) for step in fit.steps)
+    what = f"the chain of steps {steps}" if len(fit.steps) > 1 else f"the step {steps}" if steps else "the resize"
     sides = {IMAGES: {0: "n", 1: "height", 2: "width"}}
-    return _exported(Entry(fit).eval(), {IMAGES: example}, sides, [FITTED, "place"], what)
+    hint = _HINT_STEPS if steps else _HINT
+    return _exported(Entry(fit).eval(), {IMAGES: example}, sides, [FITTED, "place"], what, hint)
 
 
 def _exit(recogniser: TorchRecogniser) -> ModelProto:
@@ -96,6 +132,7 @@ def _exported(
     sides: Mapping[str, Mapping[int, str]],
     outputs: Sequence[str],
     what: str,
+    hint: str = _HINT,
 ) -> ModelProto:
     """``module`` as ONNX; ``sides`` names those of its inputs that may differ from the example's."""
     shapes = tuple({at: Dim(side, min=1, max=_MOST) for at, side in sides[name].items()} for name in inputs)
@@ -110,15 +147,33 @@ def _exported(
                 input_names=list(inputs),
                 output_names=list(outputs),
                 verbose=False,
+                optimize=False,  # see _simplify
             )
         assert program is not None  # noqa: S101  (with dynamo and no file it gives a program)
+        _simplify(program.model)
         graph: ModelProto = program.model_proto
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
-        raise GateError(f"{what} has no ONNX form", hint=_HINT) from error
+        raise GateError(f"{what} has no ONNX form", hint=hint) from error
     if any(given.type.tensor_type.shape.dim[at].dim_value for given in graph.graph.input for at in sides[given.name]):
-        raise GateError(f"{what} has no ONNX form for more than one size", hint=_HINT)  # the exporter fixed it silently
+        raise GateError(f"{what} has no ONNX form for more than one size", hint=hint)  # the exporter fixed it silently
     _forget_origins(graph)
     return graph
+
+
+def _simplify(model: Model) -> None:
+    """Constants folded and needless nodes removed, in place: what the exporter does itself, but for the rules that err.
+
+    Its own take x + c for x where |c| < 1e-8, and so lose the 1e-10 that keeps 0 / 0 away.
+    """
+    optimizer.inline(model)
+    for _ in range(2):
+        optimizer.fold_constants(model)
+        rewriter.rewrite(model, pattern_rewrite_rules=_EXACT_RULES)
+    common.RemoveUnusedNodesPass()(model)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    common.DeduplicateInitializersPass()(model)
+    common.CommonSubexpressionEliminationPass()(model)
+    common.NameFixPass()(model)
 
 
 @contextlib.contextmanager

@@ -32,8 +32,8 @@ def clahe(images: Tensor, clip: float, tiles: int) -> Tensor:
         )
     tall, wide = -(-height // tiles), -(-width // tiles)
     continued = _continued(grey, tall * tiles, wide * tiles)
-    blocks = continued.view(-1, tiles, tall, tiles, wide).transpose(2, 3).reshape(len(grey), -1, tall, wide)
-    tables = _tables(histograms(blocks), tall * wide, clip).view(len(grey), tiles, tiles, 256)
+    blocks = continued.view(-1, tiles, tall, tiles, wide).transpose(2, 3).reshape(grey.shape[0], -1, tall, wide)
+    tables = _tables(histograms(blocks), tall * wide, clip).view(grey.shape[0], tiles, tiles, 256)
     return with_luma(images, grey, _interpolated(grey, tables, tall, wide))
 
 
@@ -52,7 +52,7 @@ def _tables(counts: Tensor, area: int, clip: float) -> Tensor:
     surplus = (counts - limit).clamp(min=0).sum(2, keepdim=True)
     counts = counts.clamp(max=limit) + surplus // 256
     rest = surplus % 256
-    step = 256 // rest.clamp(min=1)
+    step = torch.full_like(rest, 256) // rest.clamp(min=1)  # not 256 // …, which has no form in ONNX
     bins = torch.arange(256, device=counts.device)
     counts = counts + ((bins % step == 0) & (bins // step < rest))
     scale = torch.tensor(255 / area, dtype=torch.float32, device=counts.device)
@@ -66,19 +66,25 @@ def _interpolated(grey: Tensor, tables: Tensor, tall: int, wide: int) -> Tensor:
     device = grey.device
     up, down, below = _neighbours(height, tall, tiles, device)
     columns = _neighbours(width, wide, tiles, device)
+    image = torch.arange(count, dtype=torch.int32, device=device).view(-1, 1, 1)
+
+    def within(some: slice, part: slice) -> Tensor:
+        value, share = grey[some, 0, part].int(), below[part, None]
+        north, south = (
+            _row_of_tiles(entries, (image[some] * tiles + tile[part, None]) * tiles, value, columns)
+            for tile in (up, down)
+        )
+        return (north * (1 - share) + south * share).round_().to(torch.uint8)
+
+    if torch.compiler.is_exporting():  # a loop would hold a graph to the batch of its example
+        return within(slice(None), slice(None))[:, None]
     out = torch.empty_like(grey, memory_format=torch.contiguous_format)
     images, rows = max(1, _AT_ONCE // (height * width)), max(1, _AT_ONCE // width)
     for first in range(0, count, images):
         some = slice(first, min(count, first + images))
-        image = torch.arange(some.start, some.stop, dtype=torch.int32, device=device).view(-1, 1, 1)
         for top in range(0, height, rows):
             part = slice(top, min(height, top + rows))
-            value, share = grey[some, 0, part].int(), below[part, None]
-            north, south = (
-                _row_of_tiles(entries, (image * tiles + tile[part, None]) * tiles, value, columns)
-                for tile in (up, down)
-            )
-            out[some, 0, part] = (north * (1 - share) + south * share).round_().to(torch.uint8)
+            out[some, 0, part] = within(some, part)
     return out
 
 

@@ -34,8 +34,9 @@ def with_luma(images: Tensor, old: Tensor, new: Tensor) -> Tensor:
     """
     if images.shape[1] == 1:
         return new
-    change = new.short() - old.short()
-    return (images.short() + change).clamp_(0, 255).to(torch.uint8)
+    wide = torch.int32 if torch.compiler.is_exporting() else torch.int16  # runtimes do not add the latter
+    change = new.to(wide) - old.to(wide)
+    return (images.to(wide) + change).clamp_(0, 255).to(torch.uint8)
 
 
 def gray(images: Tensor) -> Tensor:
@@ -73,7 +74,8 @@ def white_patch(images: Tensor, percentile: float) -> Tensor:
     if images.shape[1] == 1:
         return images
     counts = histograms(images).cumsum(2).double()
-    white = (counts < counts[..., -1:] * (percentile / 100)).sum(2).double()
+    share = torch.tensor(percentile / 100, dtype=torch.float64)  # a bare number would be float32 in ONNX
+    white = (counts < counts[..., -1:] * share).sum(2).double()
     return _scaled(images, white.amax(1, keepdim=True), white)
 
 

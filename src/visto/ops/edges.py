@@ -26,9 +26,12 @@ def sobel(images: Tensor) -> Tensor:
     180 along an axis. Beyond its edges an image goes on as in a mirror.
     """
 
+    # onnxruntime 1.20 takes roots of float32 by an approximation, and half a level can fall on the other side
+    real = torch.float64 if torch.compiler.is_exporting() else torch.float32
+
     def work(block: Tensor) -> Tensor:
         down, right = gradients(block.int())
-        square = (down * down + right * right).float()  # at most 2 · 1020², exact in float32
+        square = (down * down + right * right).to(real)  # at most 2 · 1020², exact in float32
         return square.div_(32).sqrt_().round_().to(torch.uint8)
 
     return filtered(luma(images), 1, work).expand_as(images)

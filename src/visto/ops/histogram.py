@@ -9,6 +9,10 @@ _AT_ONCE = 1 << 22  # pixels: an index of int32 for each of them
 def histograms(images: Tensor) -> Tensor:
     """How often each value occurs in each channel of uint8 images N×C×H×W: int64 N×C×256."""
     planes = images.reshape(-1, images.shape[2] * images.shape[3])
+    if torch.compiler.is_exporting():  # a graph can neither loop over a batch of any size nor count its bins
+        index = planes.long()
+        none = torch.zeros(planes.shape[0], 256, dtype=torch.int64)
+        return none.scatter_add(1, index, torch.ones_like(index)).view(*images.shape[:2], 256)
     together = max(1, _AT_ONCE // planes.shape[1])
     counts = [_histograms(planes[first : first + together]) for first in range(0, len(planes), together)]
     return torch.cat(counts).view(*images.shape[:2], 256)
@@ -26,6 +30,10 @@ def looked_up(images: Tensor, tables: Tensor) -> Tensor:
     >>> looked_up(torch.tensor([[[[0, 2]]]], dtype=torch.uint8), 255 - torch.arange(256, dtype=torch.uint8)).tolist()
     [[[[255, 253]]]]
     """
+    if torch.compiler.is_exporting():
+        index = images.flatten(1).long()
+        found = tables.gather(1, index) if tables.dim() == 2 else tables.index_select(0, index.flatten())
+        return found.view(images.shape)
     flat = images.reshape(len(images), -1)
     out = torch.empty_like(flat, memory_format=torch.contiguous_format)
     bins = torch.arange(len(flat), dtype=torch.int32, device=images.device)[:, None] * (256 if tables.dim() == 2 else 0)

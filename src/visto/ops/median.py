@@ -17,7 +17,8 @@ def median(images: Tensor, size: int) -> Tensor:
     if size % 2 == 0 or not 1 <= size <= LARGEST:
         raise ValueError(f"a window of {size} pixels, expected odd, 1 to {LARGEST}")
     check_window(images, size, "median")
-    return filtered(images, size // 2, lambda block: _medians(block, size))
+    medians = _medians_in_graph if torch.compiler.is_exporting() else _medians
+    return filtered(images, size // 2, lambda block: medians(block, size))
 
 
 def _medians(block: Tensor, size: int) -> Tensor:
@@ -43,3 +44,18 @@ def _medians(block: Tensor, size: int) -> Tensor:
         found = torch.where(number > size * size // 2, candidate, found)
     whole = torch.nn.functional.pad(found, (0, flat.numel() - length)).view(count, height, width)
     return whole[:, : height - size + 1, : width - size + 1]
+
+
+def _medians_in_graph(block: Tensor, size: int) -> Tensor:
+    """As ``_medians``, of operations that ONNX has, and few of them: a row of each window is compared at once."""
+    count, height, width = block.shape
+    tall, wide = height - size + 1, width - size + 1
+    across = torch.stack([block[:, :, x : x + wide] for x in range(size)]).int()
+    found = torch.zeros(count, tall, wide, dtype=torch.int32)
+    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+        candidate = found + bit
+        number = torch.zeros_like(found)
+        for y in range(size):
+            number = number + (across[:, :, y : y + tall] >= candidate).int().sum(0, dtype=torch.int32)
+        found = torch.where(number > size * size // 2, candidate, found)
+    return found.to(torch.uint8)

@@ -30,8 +30,10 @@ def filtered(images: Tensor, reach: int, work: Callable[[Tensor], Tensor]) -> Te
     """
     height, width = images.shape[2:]
     planes = images.reshape(-1, height, width)
-    out = torch.empty(planes.shape, dtype=torch.uint8, device=images.device)
     rows, columns = (mirrored(side, reach).to(images.device) for side in (height, width))
+    if torch.compiler.is_exporting():  # a loop would hold a graph to the batch of its example
+        return work(planes.index_select(1, rows).index_select(2, columns)).view(images.shape)
+    out = torch.empty(planes.shape, dtype=torch.uint8, device=images.device)
     together, tall = max(1, _BLOCK // (height * width)), max(1, _BLOCK // width)
     for first in range(0, len(planes), together):
         some = planes[first : first + together]

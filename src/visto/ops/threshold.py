@@ -28,18 +28,21 @@ def otsu_thresholds(counts: Tensor) -> Tensor:
 def otsu(images: Tensor) -> Tensor:
     """White where the luminance is above Otsu's threshold of the image.
 
-    Raises DataError for an image of a single luminance, which has no two sides.
+    Raises DataError for an image of a single luminance, which has no two sides; an exported graph, which cannot, makes
+    it white, or black where it is black.
     """
     grey = luma(images)
     counts = histograms(grey)[:, 0]
-    if bool(((counts > 0).sum(1) < 2).any()):
+    if not torch.compiler.is_exporting() and bool(((counts > 0).sum(1) < 2).any()):
         raise DataError(
             "an image of a single brightness, which Otsu's threshold cannot divide",
             expected="an image with at least two grey levels",
             hint="leave the image out, or use adaptive in place of otsu",
         )
-    thresholds = otsu_thresholds(counts).to(torch.uint8).view(-1, 1, 1, 1)
-    return (grey > thresholds).to(torch.uint8).mul_(255).expand_as(images)
+    if torch.compiler.is_exporting():  # not all runtimes compare bytes
+        grey = grey.int()
+    thresholds = otsu_thresholds(counts).to(grey.dtype).view(-1, 1, 1, 1)
+    return _white(grey > thresholds).expand_as(images)
 
 
 def adaptive(images: Tensor, size: int, offset: float) -> Tensor:
@@ -56,9 +59,16 @@ def adaptive(images: Tensor, size: int, offset: float) -> Tensor:
     def work(block: Tensor) -> Tensor:
         own = block[:, reach : block.shape[1] - reach, reach : block.shape[2] - reach]
         # whole numbers, so a pixel that equals its mean is never above it by a rounding error
-        return (_box_sums(block, size) - own.int() * area < offset * area).to(torch.uint8).mul_(255)
+        return _white(_box_sums(block, size) - own.int() * area < offset * area)
 
     return filtered(luma(images), reach, work).expand_as(images)
+
+
+def _white(chosen: Tensor) -> Tensor:
+    """255 where ``chosen``, else 0: uint8."""
+    if torch.compiler.is_exporting():  # not all runtimes multiply bytes
+        return torch.where(chosen, 255, 0).to(torch.uint8)
+    return chosen.to(torch.uint8).mul_(255)
 
 
 def _box_sums(block: Tensor, size: int) -> Tensor:

@@ -13,7 +13,8 @@ def brightness(images: Tensor, factor: float) -> Tensor:
     >>> brightness(torch.tensor([[[[10, 200]]]], dtype=torch.uint8), 1.5).tolist()
     [[[[15, 255]]]]
     """
-    return _by_table(images, torch.arange(256, dtype=torch.float64) * factor)
+    # a bare number would be float32 in ONNX, and round halves elsewhere
+    return _by_table(images, torch.arange(256, dtype=torch.float64) * torch.tensor(factor, dtype=torch.float64))
 
 
 def contrast(images: Tensor, factor: float) -> Tensor:
