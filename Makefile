@@ -21,7 +21,7 @@ demo: $(BIN)/visto ## Train on embedded real digits, judge them, show the result
 	@echo; echo "The recogniser is demo/digits.visto. Yours: $(BIN)/visto train FOLDER -o NAME.visto"
 
 test: .venv/dev lint ## Install, lint, type-check, test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check .

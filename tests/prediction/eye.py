@@ -51,4 +51,4 @@ class Eye:
 
 def as_model(eye: Eye) -> SimpleNamespace:
     """What ``visto.load`` gives, as far as predicting needs it."""
-    return SimpleNamespace(recogniser=eye)
+    return SimpleNamespace(recogniser=eye, source=None)

@@ -74,6 +74,7 @@ class ExportManifest:
             "holds_training_data": self.manifest.holds_training_data,
             "precision": self.precision,
             "opset": self.opset,
+            "input": {"name": IMAGES, "type": "uint8", "shape": ["n", "height", "width", 3], "colours": "RGB"},
             "outputs": list(self.outputs),
             "metrics": {name: figure.to_json() for name, figure in self.metrics.items()},
             "gate": dict(self.gate),
@@ -89,7 +90,7 @@ class ExportManifest:
         if not isinstance(content, dict) or content.get("export_version") != _VERSION:
             raise _bad("it is of no known version", expected=f"export_version {_VERSION}")
         own = {f.name for f in fields(cls)} - {"manifest"}
-        named = own | {"checksum", "export_version", "task", "classes", "thresholds", "holds_training_data"}
+        named = own | {"checksum", "export_version", "input", "task", "classes", "thresholds", "holds_training_data"}
         content = as_object(content, named, "the manifest of an export")
         parent = as_object(content["parent"], {"digest", "manifest"}, "parent")
         if not all(isinstance(content[name], dict) for name in ("metrics", "files", "gate", "versions")):

@@ -5,6 +5,7 @@ from typing import cast
 import typer
 
 from visto.cli import (
+    bench,
     cache,
     compare,
     evaluate,
@@ -60,6 +61,7 @@ for _verb in (
     predict,
     prepare,
     export,
+    bench,
     info,
     keygen,
     sign,

@@ -46,6 +46,9 @@ def command(
         ),
     ] = None,
     draw: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture with its answer there.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Answer by torch in fp32, whatever visto bench found to be faster here.")
+    ] = False,
     trusted_key: TrustedKeys = None,
     threads: Threads = 0,
     as_json: AsJson = False,
@@ -60,14 +63,19 @@ def command(
     import torch
 
     from visto import api
+    from visto.bundle import Bundle
     from visto.errors import DataError
     from visto.prediction import Failed, Proposing, follow, predict
+    from visto.prediction.chosen import chosen
 
     voice = Terminal(quiet=quiet)
     if threads:
         torch.set_num_threads(threads)
-    model = api.load(bundle, trusted=trusted_key or None).recogniser
-    recogniser: Recogniser = model if proposals is None else Proposing(model, proposals)
+    model = api.load(bundle, trusted=trusted_key or None)
+    recogniser: Recogniser = model.recogniser if proposals is None else Proposing(model.recogniser, proposals)
+    if proposals is None and not plain and isinstance(model.source, Bundle) and (way := chosen(model.source)):
+        voice.say(f"answered by {way[0]}, as visto bench found fastest here")
+        recogniser = way[1]
     _check_options(recogniser, track, confidence)
     given = _source(source)
     for entry in given.rejected:

@@ -10,7 +10,7 @@ from visto.bundle import Bundle, Exported
 from visto.errors import ModelError
 from visto.models import build_model
 from visto.models.folded import for_answers
-from visto.prediction.exported import OnnxRecogniser
+from visto.prediction.exported import GraphRecogniser, exported_recogniser
 from visto.prediction.parts import preprocess_of, task_of
 from visto.preprocess import Fit
 from visto.types import Answer, Task, View
@@ -30,11 +30,15 @@ class Recogniser(Protocol):
 
 
 class TorchRecogniser:
-    """A bundle, run by torch in fp32. ``seen`` holds the content digests of the images that it was made from."""
+    """A bundle, run by torch. ``seen`` holds the content digests of the images that it was made from.
 
-    def __init__(self, bundle: Bundle) -> None:
+    ``precision`` is that of the large sums, float32 or bfloat16.
+    """
+
+    def __init__(self, bundle: Bundle, precision: torch.dtype = torch.float32) -> None:
         manifest = bundle.manifest
         self.bundle = bundle
+        self.precision = precision
         self.classes = manifest.classes
         self.task = task_of(manifest)
         preprocess = preprocess_of(manifest, bundle.path)
@@ -50,7 +54,8 @@ class TorchRecogniser:
 
     def tensors(self, images_nchw: Tensor) -> Mapping[str, Tensor]:
         """What the graph gives for a batch of fitted images: named tensors of fixed shape."""
-        with torch.inference_mode():
+        rounded = self.precision != torch.float32
+        with torch.inference_mode(), torch.autocast("cpu", self.precision if rounded else torch.bfloat16, rounded):
             out: Mapping[str, Tensor] = self._graph(images_nchw.contiguous(memory_format=torch.channels_last))
             return out
 
@@ -58,6 +63,6 @@ class TorchRecogniser:
         return self.task.answers(self.tensors(images_nchw), views)
 
 
-def recogniser_of(source: Bundle | Exported) -> "TorchRecogniser | OnnxRecogniser":
+def recogniser_of(source: Bundle | Exported) -> "TorchRecogniser | GraphRecogniser":
     """What answers with a bundle, or with an exported file. Raises ModelError, UsageError without onnxruntime."""
-    return OnnxRecogniser(source) if isinstance(source, Exported) else TorchRecogniser(source)
+    return exported_recogniser(source) if isinstance(source, Exported) else TorchRecogniser(source)

@@ -1,6 +1,8 @@
 """Answers for images as they come: one bad image is reported and does not stop the rest."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,16 +63,18 @@ def predict(
     ``confidence`` (0–1) so does one that cannot tell a single class at that confidence. Raises DataError where the
     model cannot say how sure it is.
     """
-    with pool_of(threads) as pool:
+    with contextlib.ExitStack() as stack:
+        pool: ThreadPoolExecutor | None = None
         for chunk in _batches(pictures, recogniser):
-            # one alone gains nothing from another thread
-            one_by_one = map if len(chunk) == 1 else pool.map
+            if len(chunk) > 1 and pool is None:  # one alone gains nothing from another thread
+                pool = stack.enter_context(pool_of(threads))
+            one_by_one = map if pool is None or len(chunk) == 1 else pool.map
             ready = list(one_by_one(lambda picture: _fitted(recogniser, picture), chunk))
             good = [entry for entry in ready if not isinstance(entry, DataError)]
             answers: Iterator[Answer[Any]] = iter(())
             if good:
-                views = [view for _, view in good]
-                answers = iter(recogniser.answers(torch.cat([image for image, _ in good]), views))
+                images = good[0][0] if len(good) == 1 else torch.cat([image for image, _ in good])
+                answers = iter(recogniser.answers(images, [view for _, view in good]))
             for picture, entry in zip(chunk, ready, strict=True):
                 if isinstance(entry, DataError):
                     yield Failed(picture=picture, error=entry)

@@ -1,16 +1,23 @@
-"""onnxruntime and onnx are an extra: where they are not installed, that is said before anything is run."""
+"""What runs a graph: onnxruntime (an extra, with onnx), or OpenVINO where it is installed. What is missing is said."""
 
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from visto.bundle import FITTED
 from visto.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     Session = Any  # onnxruntime has no types
+
+Run = Callable[[Tensor], Mapping[str, Tensor]]
 
 _DOMAINS = ("", "ai.onnx")
 
@@ -36,7 +43,7 @@ def session(graph: "bytes | ModelProto", threads: int = 0) -> "Session":
     ort = runtime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
-    # its threads would spin on the cores that torch decodes and fits the next images on
+    # spinning, its threads and torch's would fight for the cores: an image alone then takes twice as long
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     content = graph if isinstance(graph, bytes) else graph.SerializeToString()
     try:
@@ -71,3 +78,49 @@ def between(graph: "ModelProto", begin: str, ends: list[str]) -> "ModelProto":
         raise ModelError(f"the graph has no tensor {missing[0]!r}", hint="export it again")
     part: ModelProto = utils.Extractor(graph).extract_model([begin], ends)
     return part
+
+
+def by_onnxruntime(body: bytes) -> Run:
+    """Fitted images, uint8 N×C×H×W, to the tensors of a body. Raises ModelError, UsageError."""
+    run = session(body)
+    names = [value.name for value in run.get_outputs()]
+
+    def tensors(images_nchw: Tensor) -> Mapping[str, Tensor]:
+        found = run.run(names, {FITTED: _packed(images_nchw)})
+        return dict(zip(names, map(torch.from_numpy, found), strict=True))
+
+    return tensors
+
+
+def by_openvino(body: bytes) -> Run:
+    """The same by OpenVINO, in fp32: left alone it takes bf16 where the processor has it. Raises as that does."""
+    if not has_openvino():
+        raise UsageError("OpenVINO is not installed", hint="install it: pip install openvino")
+    import openvino
+
+    core = openvino.Core()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    try:
+        model = core.compile_model(core.read_model(body), "CPU", settings)
+    except RuntimeError as error:
+        raise ModelError(f"OpenVINO refuses the graph: {error}", hint="use another runtime") from error
+    names = [port.get_any_name() for port in model.outputs]
+
+    def tensors(images_nchw: Tensor) -> Mapping[str, Tensor]:
+        found = model({FITTED: _packed(images_nchw)})
+        return {name: torch.from_numpy(found[name].copy()) for name in names}
+
+    return tensors
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed."""
+    return find_spec("openvino") is not None
+
+
+RUNNERS: dict[str, Callable[[bytes], Run]] = {"onnxruntime": by_onnxruntime, "openvino": by_openvino}
+
+
+def _packed(images_nchw: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """In the order of their axes. Not by torch: its threads, woken for so little, spin on while the runtime's work."""
+    return np.ascontiguousarray(images_nchw.numpy())

@@ -1,0 +1,85 @@
+"""``visto bench``"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visto.cli.options import AsJson, BundlePath, Debug, Format, Quiet, Threads, TrustedKeys
+from visto.cli.terminal import Terminal, counted, show, show_json, table
+
+if TYPE_CHECKING:
+    from visto.exporting.backends import Timed
+
+
+def command(
+    bundle: BundlePath,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Measure on the held-out images of this. Default: what it was trained from."),
+    ] = None,
+    format: Format = None,
+    trusted_key: TrustedKeys = None,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Find out what answers fastest on this machine: torch, onnxruntime or OpenVINO, in which numbers.
+
+    From the bytes of an image file to the answer; each way is compared with torch in fp32 first. The fastest that
+    answers the same is used by visto predict from then on (visto cache --clear forgets it).
+    """
+    import torch
+
+    from visto import api
+    from visto.cli.reading import read_aloud
+    from visto.exporting.backends import backends, fastest, measured
+    from visto.exporting.loss import Loss
+    from visto.exporting.onnx_file import compared_on
+    from visto.prediction import TorchRecogniser
+    from visto.prediction.chosen import keep_choice
+    from visto.prediction.runtime import runtime
+    from visto.report import read_run, trained_from
+
+    runtime()
+    voice = Terminal(quiet=quiet)
+    if threads:
+        torch.set_num_threads(threads)
+    model = api.load(bundle, trusted=trusted_key or None).bundle
+    if data is None:
+        data, format = trained_from(read_run(model.path).source, f"visto bench {bundle} --data DATA", format)
+    dataset = read_aloud(data, format, model.manifest.data.get("split_seed", 0), voice)
+    recogniser = TorchRecogniser(model)
+    items = compared_on(dataset, recogniser)
+    loss = Loss(recogniser, items, voice)
+    found = measured(backends(model, dataset, loss, voice), loss, loss.pixels.items, torch.get_num_threads(), voice)
+    best = fastest(found)
+    keep_choice(model, name=best.backend.name, runner=best.backend.runner, graph=best.backend.graph)
+    if as_json:
+        rows = [one.to_json() for one in found]
+        document = {"bundle": str(bundle), "n": len(loss.pixels), "threads": torch.get_num_threads()}
+        show_json({**document, "backends": rows, "fastest": best.backend.name})
+        return
+    many = torch.get_num_threads()
+    show(f"from the bytes of a file to the answer, {counted(many, 'thread')}; compared on "
+         f"{counted(len(loss.pixels), 'image')}:")  # fmt: skip
+    show(table(_rows(found, best), indent="  "))
+
+
+def _rows(found: "list[Timed]", best: "Timed") -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("", "one: p50", "p99", "many", "size", "drift", "the same", "")]
+    for one in found:
+        said = "used by predict" if one is best else "refused" if one.refused else ""
+        rows.append(
+            (
+                one.backend.name,
+                f"{one.p50:.1f} ms",
+                f"{one.p99:.1f} ms",
+                f"{one.per_second:,.0f}/s",
+                f"{one.backend.size / 1e6:.1f} MB",
+                f"{one.drift:+.2f}",
+                f"{one.agreement:.1%}",
+                said,
+            )
+        )
+    return rows
