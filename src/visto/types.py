@@ -287,10 +287,11 @@ class Task(Protocol[T, C]):
     def doubt(self, answer: Answer[T], *, threshold: float | None, confidence: float | None) -> Answer[T]:
         """The answer, abstaining where its score or certainty is below what was asked (None: what the task keeps)."""
 
-    def alike(self, ours: Answer[T], theirs: Answer[T], *, overlap: float, within: float) -> Alike:
+    def alike(self, ours: Answer[T], theirs: Answer[T], *, overlap: float, within: float, least: float) -> Alike:
         """How far two answers to one image say the same.
 
-        Scores do where they differ by ``within`` at most, boxes where they overlap (IoU) by ``overlap`` at least.
+        Scores do where they differ by ``within`` at most, boxes where they overlap (IoU) by ``overlap`` at least;
+        those count that score ``least``, or the model's own threshold where that is lower.
         """
 
     def reorder(self, answer: Answer[T], places: Mapping[int, int]) -> Answer[T]:

@@ -195,6 +195,86 @@ def test_what_is_broken_is_refused_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("broken", [_Swapped, _Shifted])
+def test_grey_data_of_the_models_size_do_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: type[entry.Entry]
+) -> None:
+    monkeypatch.setattr(graph, "Entry", broken)
+    with pytest.raises(GateError, match="prepares images otherwise"):
+        visto.export(GOLDEN, tmp_path / "out" / "a.onnx", data="digits")
+    assert not (tmp_path / "out").exists()
+
+
+def test_boxes_that_nobody_sees_are_no_agreement(tmp_path: Path) -> None:
+    empty = Boxes(xyxy=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.int64), scores=torch.zeros(0))
+    made = bundle(tmp_path / "a.visto", "yolo", task="detection", size=(32, 32), head={"threshold": 0.999})
+    task = visto.load(made.path).recogniser.task
+    truth = Boxes(xyxy=torch.tensor([[0.0, 0, 9, 9]]), labels=torch.tensor([1]))
+    items = [Item(id="a", source=Path("a"), target=truth)]
+    bar = gate.exact(0.5)
+    found = gate.compared(task, [Answer(value=empty)], [Answer(value=empty)], items, bar)
+    with pytest.raises(GateError, match="neither finds a box"):
+        gate.check(found, bar)
+    low = Boxes(xyxy=truth.xyxy, labels=truth.labels, scores=torch.tensor([0.2]))
+    found = gate.compared(task, [Answer(value=low)], [Answer(value=empty)], items, bar)
+    with pytest.raises(GateError, match="0 of 1 answers"):
+        gate.check(found, bar)
+
+
+def test_an_interrupt_is_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object, **settings: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise torch.onnx.OnnxExporterError("it failed") from error
+
+    monkeypatch.setattr(torch.onnx, "export", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        visto.export(GOLDEN, tmp_path / "a.onnx", data="digits")
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime", "onnxscript", "onnx_ir"])
+@pytest.mark.parametrize("verb", ["export", "bench"])
+def test_what_is_missing_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, verb: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    out = ["-o", str(tmp_path / "a.onnx")] if verb == "export" else []
+    assert run([verb, str(GOLDEN), "--data", "digits", *out]) == 2
+    assert "pip install 'visto[export]'" in capsys.readouterr().err
+
+
+def test_keys_that_are_trusted_do_not_stop_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = GOLDEN.with_name("digits-1-sealed.visto")
+    monkeypatch.setenv("VISTO_TRUSTED_KEYS", str(GOLDEN.with_name("digits-1-sealed.key.pub")))
+    visto.export(sealed, tmp_path / "a.onnx", data="digits")
+    with pytest.raises(ModelError, match="is not signed"):
+        visto.load(tmp_path / "a.onnx")
+    shutil.copytree(GOLDEN, tmp_path / "planted.visto")
+    with pytest.raises(ModelError, match="is not signed"):
+        visto.train("digits", tmp_path / "planted.visto", resume=True)
+
+
+@pytest.mark.parametrize("kind", ["alpha", "deep"])
+def test_run_py_reads_what_visto_reads(exported: Path, tmp_path: Path, kind: str) -> None:
+    ramp = np.arange(64, dtype=np.uint32).reshape(8, 8)
+    if kind == "deep":
+        Image.fromarray((ramp * 1000).astype(np.uint16)).save(tmp_path / "a.png")
+    else:
+        layers = np.stack([ramp * 4, ramp * 3, ramp * 2, 255 - ramp * 4], 2).astype(np.uint8)
+        Image.fromarray(layers).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    command = [
+        sys.executable,
+        *map(str, (exported.parent / "run.py", exported, tmp_path / "a.png", tmp_path / "b.png")),
+    ]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    scores = visto.load(GOLDEN).predict(tmp_path / "a.png").value.scores.tolist()
+    found = {one["label"]: one["score"] for one in json.loads(lines[0])["answers"]}
+    assert [found[str(k)] for k in range(10)] == pytest.approx(scores, abs=0.01)
+    assert "error" in json.loads(lines[1])
+
+
 def test_a_figure_that_drifts_is_refused(tmp_path: Path) -> None:
     bar = gate.exact(0.5)
     assert (bar.agreement, bar.overlap, bar.within) == (0.999, 0.98, 0.01)
@@ -226,7 +306,7 @@ def test_boxes_that_differ_are_counted() -> None:
         return Boxes(xyxy=table[:, :4], labels=table[:, 4].long(), scores=table[:, 5])
 
     one, other = (0, 0, 100, 100, 1, 0.9), (200, 0, 300, 100, 0, 0.8)
-    bar = {"threshold": 0.5, "overlap": 0.98, "within": 0.01}
+    bar = {"least": 0.5, "overlap": 0.98, "within": 0.01}
     assert alike_boxes(boxes(one, other), boxes(other, one), **bar).same == 4
     moved = (2.1, 0, 102.1, 100, 1, 0.9)  # IoU 97.9 / 102.1
     for changed in (moved, (*one[:5], 0.88), (*one[:4], 0, 0.9)):

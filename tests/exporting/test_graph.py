@@ -86,7 +86,7 @@ def test_boxes_are_in_pixels_of_the_image_that_was_given(tmp_path: Path) -> None
         ours = recogniser.answers(recogniser.fit(decoded(given_images)), [view] * n)
         found = {name: torch.from_numpy(value) for name, value in answers_of(graph, given_images).items()}
         for a, b in zip(ours, recogniser.task.answers(found, ()), strict=True):
-            alike = recogniser.task.alike(a, b, overlap=0.98, within=0.001)
+            alike = recogniser.task.alike(a, b, overlap=0.98, within=0.001, least=0.05)
             assert alike.of > 0
             assert alike.same == alike.of
 

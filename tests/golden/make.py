@@ -3,7 +3,10 @@
 python tests/golden/make.py tests/golden/digits-1.visto
 python tests/golden/make.py tests/golden/digits-1-sealed.visto --signed tests/golden/digits-1.visto
 
-The second signs a copy of the first, by a key of which only the public half is kept, and nobody can sign with it again.
+python tests/golden/make.py tests/golden/exported/digits-1.onnx --signed tests/golden/digits-1.visto
+
+The second signs a copy of the first, by a key of which only the public half is kept, and nobody can sign with it again;
+the third does the same with an export of it.
 """
 
 import argparse
@@ -32,8 +35,11 @@ def main(target: Path) -> None:
 
 
 def sealed(target: Path, source: Path) -> None:
-    shutil.copytree(source, target)
-    shutil.copyfile(source.with_suffix(".json"), target.with_suffix(".json"))
+    if target.suffix == ".onnx":
+        visto.export(source, target, data="digits")
+    else:
+        shutil.copytree(source, target)
+        shutil.copyfile(source.with_suffix(".json"), target.with_suffix(".json"))
     whole = looked_over(target)
     with tempfile.TemporaryDirectory() as folder:
         key = Path(folder) / "golden.key"

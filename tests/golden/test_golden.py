@@ -7,13 +7,18 @@ import pytest
 
 import visto
 from tests.golden.make import answer
+from visto.bundle import IMAGES, Exported
 from visto.data.dataset import PixelRow
+from visto.prediction.runtime import session
 
-GOLDEN = sorted(Path(__file__).parent.glob("*.visto"))
+HERE = Path(__file__).parent
+GOLDEN = sorted(HERE.glob("*.visto"))
+EXPORTED = sorted((HERE / "exported").glob("*.onnx"))
 
 
 def test_there_are_golden_bundles() -> None:
     assert GOLDEN
+    assert EXPORTED
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
@@ -27,3 +32,19 @@ def test_a_golden_bundle_answers_as_ever(path: Path) -> None:
         source = sources[name]
         assert isinstance(source, PixelRow)
         assert answer(model, source) == pytest.approx(scores, abs=2e-5)
+
+
+@pytest.mark.parametrize("path", EXPORTED, ids=lambda path: path.name)
+def test_a_golden_export_answers_as_ever(path: Path) -> None:
+    """Through Visto, and whole: from pixels to scores."""
+    model = visto.load(path, trusted=[path.with_suffix(".key.pub")])
+    assert model.source.signed_by is not None
+    assert isinstance(model.source, Exported)
+    whole = session(model.source.content)
+    sources = {item.id: item.source for item in visto.read("digits").items}
+    for name, scores in json.loads((HERE / f"{path.stem}.json").read_text()).items():
+        source = sources[name]
+        assert isinstance(source, PixelRow)
+        assert answer(model, source) == pytest.approx(scores, abs=2e-5)
+        pixels = source.pixels.repeat(3, axis=2)[None]
+        assert whole.run(["scores"], {IMAGES: pixels})[0][0] == pytest.approx(scores, abs=2e-5)

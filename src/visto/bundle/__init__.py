@@ -9,6 +9,7 @@ from visto.bundle.exported import (
     ExportManifest,
     check_free,
     read_exported,
+    read_own_exported,
     write_exported,
 )
 from visto.bundle.keys import Keys, public_path, read_private_key, write_key
@@ -42,6 +43,7 @@ __all__ = [
     "read_bundle",
     "read_exported",
     "read_own_bundle",
+    "read_own_exported",
     "read_private_key",
     "read_signed",
     "sealed_at",

@@ -6,6 +6,7 @@ X.onnx.seen   digests of the images that its parent has seen, as in a bundle
 run.py        answers images with it, where there is no Visto
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from visto.bundle.seen import check_seen
 from visto.bundle.store import MANIFEST_LIMIT, tensor_bytes, tensors_of
 from visto.bundle.strict_json import dumps, loads
 from visto.bundle.trust import trusted_keys
-from visto.errors import ModelError, UsageError
+from visto.errors import ModelError, ResourceError, UsageError
 from visto.files import as_resource_error, write_bytes
 from visto.types import Figure
 
@@ -58,8 +59,13 @@ class ExportManifest:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise _bad(f"the precision {self.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
-        if not isinstance(self.gate, Mapping) or not isinstance(self.versions, Mapping):
-            raise _bad("gate or versions is not an object")
+        if not all(isinstance(text, str) for text in (*self.outputs, *self.versions, *self.versions.values())):
+            raise _bad("an output or a version is not text")
+        if not isinstance(self.opset, int) or isinstance(self.opset, bool):
+            raise _bad(f"the opset {self.opset!r}", expected="a whole number")
+        kinds = {"data": str, "images": int, "agreement": int | float, "figure": str, "drift": int | float}
+        if not all(isinstance(self.gate.get(name), kind) for name, kind in kinds.items()):
+            raise _bad("what the gate found is not there", expected=", ".join(kinds))
         FileRecord(sha256=self.parent, size=0)  # a digest is one
         check_created(self.created)
 
@@ -134,14 +140,23 @@ class Exported:
         return self.own.manifest
 
 
-def check_free(path: Path) -> None:
-    """Raises UsageError where an export to ``path`` would take the place of another file, or is no ``.onnx``."""
-    if path.suffix != SUFFIX:
-        raise UsageError(f"an export to {path}", expected=f"a name that ends in {SUFFIX}")
+def check_free(path: Path, run: str) -> None:
+    """Raises UsageError where an export to ``path`` would take the place of another file, or is no ``.onnx``.
+
+    A ``run.py`` of the words ``run`` may be there. Raises ResourceError where the folder cannot be written to.
+    """
+    if path.suffix != SUFFIX or not path.name.isprintable():
+        raise UsageError(f"an export to {path.name!r}", expected=f"a plain name that ends in {SUFFIX}")
     for name in (path.name, f"{path.name}.json", f"{path.name}.seen", f"{path.name}.sig"):
         file = path.with_name(name)
         if file.exists() or file.is_symlink():
             raise UsageError(f"{file} exists already", hint="choose another name with -o, or remove it first")
+    beside = path.with_name(RUN)
+    if beside.is_symlink() or (beside.exists() and (not beside.is_file() or beside.read_bytes() != run.encode())):
+        raise UsageError(f"{beside} exists already, and is another", hint="choose another folder with -o")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ResourceError(f"cannot write {path}: {above} is no folder to write to", hint="choose another with -o")
 
 
 def write_exported(path: Path, own: ExportManifest, graph: bytes, seen: Mapping[str, Tensor], run: str) -> None:
@@ -150,11 +165,9 @@ def write_exported(path: Path, own: ExportManifest, graph: bytes, seen: Mapping[
     ``own.files`` is filled in. Raises UsageError where one of them exists (a ``run.py`` of the same words may),
     ResourceError where one cannot be written.
     """
-    check_free(path)
+    check_free(path, run)
     contents = {path.name: graph, f"{path.name}.seen": tensor_bytes(seen), RUN: run.encode()}
     beside = path.with_name(RUN)
-    if beside.exists() and beside.read_bytes() != contents[RUN]:
-        raise UsageError(f"{beside} exists already, and is another", hint="choose another folder with -o")
     records = {name: FileRecord(sha256=sha256(content), size=len(content)) for name, content in contents.items()}
     contents[f"{path.name}.json"] = dumps(replace(own, files=records).to_json())
     ExportManifest.from_json(loads(contents[f"{path.name}.json"]))  # never write what would not be read

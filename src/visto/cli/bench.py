@@ -8,6 +8,9 @@ from visto.cli.options import AsJson, BundlePath, Debug, Format, Quiet, Threads,
 from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 if TYPE_CHECKING:
+    from visto.exporting import check_exportable
+
+    check_exportable()
     from visto.exporting.backends import Timed
 
 
@@ -26,22 +29,24 @@ def command(
 ) -> None:
     """Find out what answers fastest on this machine: torch, onnxruntime or OpenVINO, in which numbers.
 
-    From the bytes of an image file to the answer; each way is compared with torch in fp32 first. The fastest that
-    answers the same is used by visto predict from then on (visto cache --clear forgets it).
+    From the bytes of an image file to the answer. Each way is compared with torch in fp32 first, by the bars of visto
+    export: int8 and bf16 may change 5 % of the answers, and the deciding figure by a point. The fastest that passes is
+    used by visto predict from then on, which says so (visto cache --clear forgets it).
     """
     import torch
 
     from visto import api
     from visto.cli.reading import read_aloud
+    from visto.exporting import check_exportable
+
+    check_exportable()
     from visto.exporting.backends import backends, fastest, measured
     from visto.exporting.loss import Loss
     from visto.exporting.onnx_file import compared_on
     from visto.prediction import TorchRecogniser
     from visto.prediction.chosen import keep_choice
-    from visto.prediction.runtime import runtime
     from visto.report import read_run, trained_from
 
-    runtime()
     voice = Terminal(quiet=quiet)
     if threads:
         torch.set_num_threads(threads)
@@ -54,7 +59,10 @@ def command(
     loss = Loss(recogniser, items, voice)
     found = measured(backends(model, dataset, loss, voice), loss, loss.pixels.items, torch.get_num_threads(), voice)
     best = fastest(found)
-    keep_choice(model, name=best.backend.name, runner=best.backend.runner, graph=best.backend.graph)
+    if model.signed_by is None:
+        keep_choice(model, name=best.backend.name, runner=best.backend.runner, graph=best.backend.graph)
+    else:
+        voice.say("not kept for visto predict: a trusted key was asked for, and nobody has signed the graph")
     if as_json:
         rows = [one.to_json() for one in found]
         document = {"bundle": str(bundle), "n": len(loss.pixels), "threads": torch.get_num_threads()}

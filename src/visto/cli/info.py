@@ -41,7 +41,7 @@ def _exported(path: Path, keys: "Keys", as_json: bool) -> None:
         ("digest", found.digest),
         ("signed", _signed(found.signed_by, path.with_name(f"{path.name}.sig"))),
     ]
-    rows += [(f"validation {name}", text) for name, text in rows_of(own.metrics)]
+    rows += [(f"{name} there", text) for name, text in rows_of(own.metrics)]
     show(table(rows))
 
 

@@ -18,12 +18,13 @@ from PIL import Image
 from visto.bundle import Bundle
 from visto.data.content import read_content
 from visto.data.dataset import Dataset, Item, PixelRow
-from visto.errors import GateError, ModelError
+from visto.errors import DataError, GateError, ModelError
 from visto.evaluation.run import answer_all
 from visto.exporting.gate import Bar, check, compared, exact, rounded
 from visto.exporting.graph import body
 from visto.exporting.int8 import quantised
 from visto.exporting.loss import Loss, calibration
+from visto.models import CLASSIC
 from visto.prediction import GraphRecogniser, Recogniser, TorchRecogniser, encoded, predict
 from visto.prediction.runtime import has_openvino
 from visto.types import Voice
@@ -82,8 +83,9 @@ def backends(bundle: Bundle, dataset: Dataset, loss: Loss, voice: Voice) -> list
     plain, weights = TorchRecogniser(bundle), sum(w.nbytes for w in bundle.weights.values())
     fine, coarse = exact(_DRIFT), rounded(_DRIFT_INT8)
     found = [Backend(name=PLAIN, recogniser=plain, bar=fine, size=weights)]
-    half = TorchRecogniser(bundle, torch.bfloat16)
-    found.append(Backend(name="torch bfloat16", recogniser=half, bar=coarse, size=weights))
+    if bundle.manifest.model.name not in CLASSIC:  # those are fitted in fp32, and small
+        half = TorchRecogniser(bundle, torch.bfloat16)
+        found.append(Backend(name="torch bfloat16", recogniser=half, bar=coarse, size=weights))
     runners = ["onnxruntime", *(["openvino"] if has_openvino() else [])]
     if len(runners) == 1:
         voice.say("OpenVINO is not installed: pip install openvino, to have it measured too")
@@ -102,7 +104,7 @@ def backends(bundle: Bundle, dataset: Dataset, loss: Loss, voice: Voice) -> list
         images = [fitted.numpy() for fitted in calibration(dataset, plain, voice)]
         small = quantised(graph, images, drift=loss, allowed=_DRIFT_INT8, voice=voice).model
         add("int8", small.SerializeToString(), coarse)
-    except GateError as error:
+    except (GateError, DataError) as error:
         voice.say(f"left out: {error.message}")
     return found
 
@@ -115,8 +117,8 @@ def measured(ways: Sequence[Backend], loss: Loss, items: Sequence[Item], threads
     for way in ways:
         try:
             answers = plain if way is ways[0] else answer_all(way.recogniser, pixels, rows, voice)
-        except ModelError as error:
-            voice.say(f"{way.name} left out: {error.message}")
+        except (ModelError, RuntimeError) as error:
+            voice.say(f"{way.name} left out: {error}")
             continue
         parity = compared(loss.task, plain, answers, pixels.items, way.bar)
         refused = ""

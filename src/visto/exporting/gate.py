@@ -4,7 +4,7 @@ Both get the same decoded images. The bundle answers through torch; the file is 
 things are asked: the pixels that its graph makes of each image, the answers image by image, and the deciding figure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from visto.errors import DataError, GateError, ModelError
 from visto.evaluation.judge import judge
 from visto.prediction import TorchRecogniser
 from visto.prediction.runtime import session
+from visto.preprocess import Fit
 from visto.types import Answer, Figure, Size, Task, Voice
 
 _TOGETHER = 16  # images of one size
@@ -33,23 +34,25 @@ class Bar:
     """What is asked of an export. ``agreement`` is the share of answers that must be the same, in 0–1.
 
     Boxes are the same at an overlap (IoU) of ``overlap`` or more; scores are where they differ by ``within`` at most.
-    ``drift`` is by how many points (hundredths) the deciding figure may differ.
+    ``drift`` is by how many points (hundredths) the deciding figure may differ. Boxes count from the score ``least``,
+    or from the model's own threshold where that is lower.
     """
 
     agreement: float
     overlap: float
     within: float
     drift: float
+    least: float
 
 
 def exact(drift: float) -> Bar:
     """The bar of a graph that does the same sums."""
-    return Bar(agreement=0.999, overlap=0.98, within=0.01, drift=drift)
+    return Bar(agreement=0.999, overlap=0.98, within=0.01, drift=drift, least=0.05)
 
 
 def rounded(drift: float) -> Bar:
     """The bar of a graph in whole numbers: scores move, and what stood between two classes may fall either way."""
-    return Bar(agreement=0.95, overlap=0.75, within=1.0, drift=drift)
+    return Bar(agreement=0.95, overlap=0.75, within=0.25, drift=drift, least=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,29 +116,24 @@ def decoded(items: Iterable[Item], learnt_from: frozenset[bytes]) -> Iterator[He
 
 
 def parity(recogniser: TorchRecogniser, graph: ModelProto, items: Sequence[Item], bar: Bar, voice: Voice) -> Parity:
-    """Run both over the images that the bundle has not learnt from, and compare.
+    """Run both over the images that the bundle has not learnt from, and compare; what a step refuses is left out.
 
     Raises GateError where the file's pixels or numbers are wrong, DataError where no image is left to compare on.
     """
-    probe = ModelProto()
-    probe.CopyFrom(graph)
-    probe.graph.output.extend(value for value in graph.graph.value_info if value.name == FITTED)
-    names = [value.name for value in probe.graph.output]
-    if FITTED not in names:
-        raise ModelError(f"the graph has no tensor {FITTED!r}", hint="export it again")
+    run, kept, ours, theirs = _whole(graph), list[Item](), list[Answer[Any]](), list[Answer[Any]]()
+    fit = recogniser.fit
+    _check_made_up(fit, run)
     learnt_from = frozenset(bytes(row) for row in recogniser.seen["train"].numpy())
-    run, kept, ours, theirs = session(probe), list[Item](), list[Answer[Any]](), list[Answer[Any]]()
     for batch in _batches(decoded(voice.progress(items, total=len(items), words="comparing"), learnt_from)):
-        images = torch.stack([one.pixels for one in batch])
-        size = Size(height=images.shape[2], width=images.shape[3])
-        colour = images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1)
-        found = run.run(names, {IMAGES: colour.permute(0, 2, 3, 1).contiguous().numpy()})
-        tensors = dict(zip(names, map(torch.from_numpy, found), strict=True))
-        fitted = recogniser.fit(_channels_last(images))
-        _check(fitted, tensors.pop(FITTED), tensors, batch)
-        ours += recogniser.answers(fitted, [recogniser.fit.view(size)] * len(batch))
-        theirs += recogniser.task.answers(tensors, ())
-        kept += [one.item for one in batch]
+        for some in [batch] if _fits(fit, batch) else [[one] for one in batch if _fits(fit, [one])]:
+            images = torch.stack([one.pixels for one in some])
+            tensors = run(images)
+            fitted = fit(_channels_last(images))
+            _check(fitted, tensors.pop(FITTED), tensors, [one.item.id for one in some])
+            view = fit.view(Size(height=images.shape[2], width=images.shape[3]))
+            ours += recogniser.answers(fitted, [view] * len(some))
+            theirs += recogniser.task.answers(tensors, ())
+            kept += [one.item for one in some]
     if not kept:
         raise DataError(
             f"no image to compare on: {len(items)} were given, none of them readable and new to the model",
@@ -145,11 +143,53 @@ def parity(recogniser: TorchRecogniser, graph: ModelProto, items: Sequence[Item]
     return compared(recogniser.task, ours, theirs, kept, bar)
 
 
+def _whole(graph: ModelProto) -> Callable[[Tensor], dict[str, Tensor]]:
+    """The graph as a function of decoded images, uint8 N×C×H×W; with its outputs it gives the fitted pixels."""
+    probe = ModelProto()
+    probe.CopyFrom(graph)
+    probe.graph.output.extend(value for value in graph.graph.value_info if value.name == FITTED)
+    names = [value.name for value in probe.graph.output]
+    if FITTED not in names:
+        raise ModelError(f"the graph has no tensor {FITTED!r}", hint="export it again")
+    run = session(probe)
+
+    def tensors(images: Tensor) -> dict[str, Tensor]:
+        colour = images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1)
+        found = run.run(names, {IMAGES: colour.permute(0, 2, 3, 1).contiguous().numpy()})
+        return dict(zip(names, map(torch.from_numpy, found), strict=True))
+
+    return tensors
+
+
+def _check_made_up(fit: Fit, run: Callable[[Tensor], dict[str, Tensor]]) -> None:
+    """Pixels of coloured noise of many shapes: grey images of the model's own size show neither colours nor a resize.
+
+    Raises GateError where the graph makes others of them.
+    """
+    random = torch.Generator().manual_seed(0)
+    height, width = fit.size.height, fit.size.width
+    larger, smaller = (2 * height + 3, 3 * width + 1), (height // 2 + 1, width // 3 + 1)
+    for tall, wide in (larger, smaller, (height, 2 * width), (2 * height, width // 2 + 1), (height, width)):
+        images = torch.randint(0, 256, (2, 3, tall, wide), generator=random, dtype=torch.uint8)
+        fitted = fit(_channels_last(images))
+        _check(fitted, run(images)[FITTED], {}, [f"noise of {wide}×{tall} pixels"] * 2)
+
+
+def _fits(fit: Fit, batch: Sequence[Held]) -> bool:
+    """Whether no step refuses one of the images."""
+    try:
+        fit(_channels_last(torch.stack([one.pixels for one in batch])))
+    except DataError:
+        return False
+    return True
+
+
 def compared(
     task: Task[Any, Any], ours: Sequence[Answer[Any]], theirs: Sequence[Answer[Any]], items: Sequence[Item], bar: Bar
 ) -> Parity:
     """The parity of the bundle's answers and the file's to the same images."""
-    each = [task.alike(a, b, overlap=bar.overlap, within=bar.within) for a, b in zip(ours, theirs, strict=True)]
+    asked = {"overlap": bar.overlap, "within": bar.within, "least": bar.least}
+    each = [task.alike(a, b, **asked) for a, b in zip(ours, theirs, strict=True)]
     targets, groups = [item.target for item in items], [item.group for item in items]
     figures = [judge(task, answers, targets, groups) for answers in (ours, theirs)]
     known = task.decisive in figures[0] and task.decisive in figures[1]
@@ -175,6 +215,12 @@ def compared(
 
 def check(found: Parity, bar: Bar) -> None:
     """Raises GateError where the answers differ by more than the bar allows."""
+    if not found.of:
+        raise GateError(
+            f"nothing to compare: on {found.n:,} images neither finds a box",
+            expected="images on which the model finds something",
+            hint="nothing was written; name others with --data",
+        )
     if found.agreement < bar.agreement:
         raise GateError(
             f"the exported file answers otherwise: {found.same:,} of {found.of:,} answers are the same "
@@ -185,7 +231,7 @@ def check(found: Parity, bar: Bar) -> None:
         )
     if abs(found.drift) > bar.drift:
         raise GateError(
-            f"the exported file is not as good: {found.figure} differs by {found.drift:+.2f} points on "
+            f"the exported file answers otherwise: {found.figure} differs by {found.drift:+.2f} points on "
             f"{found.n:,} images; " + "; ".join(found.worst),
             expected=f"{bar.drift:g} points at most (--max-drift)",
             hint="nothing was written; allow more with --max-drift, or leave --int8 out",
@@ -199,7 +245,7 @@ def _words(task: Task[Any, Any], answer: Answer[Any]) -> str:
     return ", ".join(f"{one['label']} {one['score']:.3f}" for one in best) or "nothing"
 
 
-def _check(fitted: Tensor, theirs: Tensor, tensors: Mapping[str, Tensor], batch: Sequence[Held]) -> None:
+def _check(fitted: Tensor, theirs: Tensor, tensors: Mapping[str, Tensor], names: Sequence[str]) -> None:
     """Raises GateError where the pixels that the graph makes are others, or a number is none."""
     if theirs.shape != fitted.shape:
         raise GateError(f"the exported file fits images to {tuple(theirs.shape[1:])}, not {tuple(fitted.shape[1:])}")
@@ -207,7 +253,7 @@ def _check(fitted: Tensor, theirs: Tensor, tensors: Mapping[str, Tensor], batch:
     if bool((apart > _LEVELS).any()):
         k = int(apart.argmax())
         raise GateError(
-            f"the exported file prepares images otherwise: of {batch[k].item.id} a pixel differs by {int(apart[k])}",
+            f"the exported file prepares images otherwise: of {names[k]} a pixel differs by {int(apart[k])}",
             expected=f"{_LEVELS} level of 255 at most",
             hint="nothing was written",
         )

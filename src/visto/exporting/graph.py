@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from visto.bundle import FITTED, FITTED_BOXES, IMAGES
-from visto.errors import GateError
+from visto.errors import GateError, Interrupted
 from visto.exporting.entry import Entry, Exit
 from visto.prediction import TorchRecogniser
 from visto.preprocess import Fit
@@ -153,11 +153,21 @@ def _exported(
         _simplify(program.model)
         graph: ModelProto = program.model_proto
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
+        _raise_what_is_no_refusal(error)
         raise GateError(f"{what} has no ONNX form", hint=hint) from error
     if any(given.type.tensor_type.shape.dim[at].dim_value for given in graph.graph.input for at in sides[given.name]):
         raise GateError(f"{what} has no ONNX form for more than one size", hint=hint)  # the exporter fixed it silently
     _forget_origins(graph)
     return graph
+
+
+def _raise_what_is_no_refusal(error: BaseException) -> None:
+    """The exporter wraps whatever stops it: Ctrl-C and want of memory say nothing about the model."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt | SystemExit | MemoryError | Interrupted):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _simplify(model: Model) -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
-from visto.bundle import Bundle, Exported, ExportManifest, read_exported, write_exported
+from visto.bundle import Bundle, Exported, ExportManifest, read_own_exported, write_exported
 from visto.data.dataset import Dataset, Item
 from visto.errors import DataError
 from visto.evaluation.run import relabel
@@ -14,9 +13,11 @@ from visto.exporting.gate import Parity, check, exact, parity, rounded
 from visto.exporting.graph import OPSET, body, whole
 from visto.exporting.int8 import quantised
 from visto.exporting.loss import Loss, calibration
+from visto.exporting.run import run_py
 from visto.prediction import TorchRecogniser
 from visto.types import Voice
 
+_FEW = 300
 _COMPARED = 2000  # images: a file that answers one in a thousand otherwise is found out
 
 
@@ -25,6 +26,8 @@ def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed
     recogniser = TorchRecogniser(bundle)
     items = compared_on(dataset, recogniser)
     voice.say(f"to be compared on {len(items):,} images of {dataset.name}")
+    if len(items) < _FEW:
+        voice.say(f"careful: on {len(items):,} images an answer in a thousand that is otherwise is seldom seen")
     part, bar, rounding = body(recogniser, bundle.manifest.model.name), exact(allowed), {}
     if int8:
         made = quantised(
@@ -50,9 +53,8 @@ def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed
         versions={name: version(name) for name in ("visto", "torch", "onnx", "onnxruntime")},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    run = (files("visto.exporting") / "run.py.txt").read_text(encoding="utf-8")
-    write_exported(out, own, graph.SerializeToString(deterministic=True), bundle.seen, run)
-    return read_exported(out)
+    write_exported(out, own, graph.SerializeToString(deterministic=True), bundle.seen, run_py())
+    return read_own_exported(out)  # nobody can have signed it yet
 
 
 def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]:

@@ -1,6 +1,9 @@
 """Export a bundle: make the graph, compare it with the bundle, and only then write it."""
 
+import importlib
+import math
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 from visto.bundle import Bundle, Exported, check_free
@@ -33,20 +36,33 @@ def export(
     if to not in EXPORTERS:
         raise UsageError(f"no form {to!r}", expected=f"one of {', '.join(EXPORTERS)}")
     allowed = (_DRIFT_INT8 if int8 else _DRIFT) if max_drift is None else max_drift
-    if allowed < 0:
+    if not (math.isfinite(allowed) and allowed >= 0):
         raise UsageError(f"a drift of {allowed:g} points", expected="0 or more")
-    check_free(out)
+    check_free(out, run_py())
     return EXPORTERS[to](bundle, out, dataset, int8, allowed, voice)
 
 
-def _onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed: float, voice: Voice) -> Exported:
+def run_py() -> str:
+    """The words of ``run.py``."""
+    return (files("visto.exporting") / "run.py.txt").read_text(encoding="utf-8")
+
+
+def check_exportable() -> None:
+    """Raises UsageError where what makes and runs graphs is not installed."""
     runtime()
-    try:
-        from visto.exporting.onnx_file import export_onnx
-    except ModuleNotFoundError as error:
-        if error.name != "onnxscript":
-            raise
-        raise UsageError("visto export needs onnxscript", hint="install it: pip install 'visto[export]'") from error
+    for name in ("onnxscript", "onnx_ir"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"this needs {error.name}, which is not installed", hint="install it: pip install 'visto[export]'"
+            ) from error
+
+
+def _onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed: float, voice: Voice) -> Exported:
+    check_exportable()
+    from visto.exporting.onnx_file import export_onnx
+
     return export_onnx(bundle, out, dataset, int8, allowed, voice)
 
 

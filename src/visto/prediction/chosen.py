@@ -35,10 +35,10 @@ def keep_choice(bundle: Bundle, *, name: str, runner: str, graph: bytes | None) 
 
 
 def chosen(bundle: Bundle) -> tuple[str, TorchRecogniser | GraphRecogniser] | None:
-    """The name of the way that was found to be fastest here, and its recogniser; None where nothing was measured.
+    """The name of the way that was found to be fastest here, and its recogniser; None for torch in fp32.
 
-    Nor where a trusted key has signed the bundle: what lies in the cache nobody has signed. A choice that is damaged,
-    or whose runtime is gone, is none.
+    None too where nothing was measured, and where a trusted key has signed the bundle: what lies in the cache nobody
+    has signed. A choice that is damaged, or whose runtime is gone, is none.
     """
     if bundle.signed_by is not None:
         return None
@@ -47,12 +47,13 @@ def chosen(bundle: Bundle) -> tuple[str, TorchRecogniser | GraphRecogniser] | No
         content: Mapping[str, Any] = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
         name, runner = str(content["name"]), content["runner"]
         if runner == "torch":
-            precision = torch.bfloat16 if name.endswith("bfloat16") else torch.float32
-            return name, TorchRecogniser(bundle, precision)
+            return (name, TorchRecogniser(bundle, torch.bfloat16)) if name.endswith("bfloat16") else None
         graph = (folder / "body.onnx").read_bytes()
         if runner not in RUNNERS or hashlib.sha256(graph).hexdigest() != content["sha256"]:
             return None
-        return name, GraphRecogniser(bundle.manifest, bundle.path, bundle.seen, graph, runner)
+        recogniser = GraphRecogniser(bundle.manifest, bundle.path, bundle.seen, graph, runner)
+        recogniser.start()  # so that what cannot run is found out here
+        return name, recogniser
     except (OSError, ValueError, KeyError, TypeError, VistoError):
         return None
 
@@ -65,7 +66,7 @@ def forget_choices() -> None:
 def _folder(bundle: Bundle) -> Path:
     """One for each bundle, processor and set of libraries."""
     known = [processor()]
-    for library in ("onnxruntime", "openvino"):
+    for library in ("visto", "onnxruntime", "openvino"):
         try:
             known.append(f"{library} {version(library)}")
         except PackageNotFoundError:

@@ -33,10 +33,15 @@ class GraphRecogniser:
         self._body, self._runner = body, runner
         self._run: Run | None = None
 
+    def start(self) -> Run:
+        """Make the runner ready, if it is not. Raises ModelError, UsageError."""
+        if self._run is None:
+            self._run = RUNNERS[self._runner](self._body)
+        return self._run
+
     def tensors(self, images_nchw: Tensor) -> Mapping[str, Tensor]:
         """What the graph gives for a batch of fitted images: named tensors of fixed shape."""
-        self._run = self._run or RUNNERS[self._runner](self._body)
-        found = self._run(images_nchw)
+        found = self.start()(images_nchw)
         return {"boxes" if name == FITTED_BOXES else name: value for name, value in found.items()}
 
     def answers(self, images_nchw: Tensor, views: Sequence[View] = ()) -> Sequence[Answer[Any]]:

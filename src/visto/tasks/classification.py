@@ -179,7 +179,9 @@ class Classification:
             )
         return Label(index=places[target.index])
 
-    def alike(self, ours: Answer[Label], theirs: Answer[Label], *, overlap: float, within: float) -> Alike:
+    def alike(
+        self, ours: Answer[Label], theirs: Answer[Label], *, overlap: float, within: float, least: float
+    ) -> Alike:
         """The same class, with the same scores."""
         score = largest_difference(ours.value.scores, theirs.value.scores)
         return Alike(same=int(ours.value.index == theirs.value.index and score <= within), of=1, score=score)

@@ -201,9 +201,11 @@ class Detection:
         kept = {name: None if column is None else column[some] for name, column in columns.items()}
         return Boxes(xyxy=target.xyxy[some], labels=labels, **kept)
 
-    def alike(self, ours: Answer[Boxes], theirs: Answer[Boxes], *, overlap: float, within: float) -> Alike:
+    def alike(
+        self, ours: Answer[Boxes], theirs: Answer[Boxes], *, overlap: float, within: float, least: float
+    ) -> Alike:
         """Of the boxes that either stands by, those for which the other has one of the same class there, as sure."""
-        return alike_boxes(ours.value, theirs.value, threshold=self.threshold, overlap=overlap, within=within)
+        return alike_boxes(ours.value, theirs.value, least=min(self.threshold, least), overlap=overlap, within=within)
 
     def reorder(self, answer: Answer[Boxes], places: Mapping[int, int]) -> Answer[Boxes]:
         return replace(answer, value=self.relabel(answer.value, places))

@@ -14,15 +14,15 @@ def largest_difference(ours: Tensor | None, theirs: Tensor | None) -> float:
     return float((ours - theirs).abs().max()) if len(ours) else 0.0
 
 
-def alike_boxes(ours: Boxes, theirs: Boxes, *, threshold: float, overlap: float, within: float) -> Alike:
-    """Of the boxes that score ``threshold`` or more in either, those that the other has too, in whatever order.
+def alike_boxes(ours: Boxes, theirs: Boxes, *, least: float, overlap: float, within: float) -> Alike:
+    """Of the boxes that score ``least`` or more in either, those that the other has too, in whatever order.
 
     The other's may score less: one just above the threshold has not become another by falling below it. ``score`` is
     the largest difference among boxes of one class that overlap so.
 
     >>> box = Boxes(xyxy=torch.tensor([[0.0, 0.0, 9.0, 9.0]]), labels=torch.tensor([1]), scores=torch.tensor([0.52]))
     >>> less = Boxes(xyxy=box.xyxy, labels=box.labels, scores=torch.tensor([0.25]))
-    >>> alike_boxes(box, less, threshold=0.5, overlap=0.9, within=0.01)
+    >>> alike_boxes(box, less, least=0.5, overlap=0.9, within=0.01)
     Alike(same=0, of=1, score=0.27)
     """
     if ours.scores is None or theirs.scores is None:
@@ -31,8 +31,8 @@ def alike_boxes(ours: Boxes, theirs: Boxes, *, threshold: float, overlap: float,
     apart = torch.where(there, (ours.scores[:, None] - theirs.scores).abs(), torch.inf)
     same = of = 0
     score = 0.0
-    for least, stands in ((_least(apart, 1), ours.scores >= threshold), (_least(apart, 0), theirs.scores >= threshold)):
-        asked = least[stands]
+    for nearest, stands in ((_least(apart, 1), ours.scores >= least), (_least(apart, 0), theirs.scores >= least)):
+        asked = nearest[stands]
         same, of = same + int((asked <= within).sum()), of + len(asked)
         met = asked[torch.isfinite(asked)]
         score = max(score, round(float(met.max()), 6)) if len(met) else score

@@ -177,7 +177,9 @@ class MultiLabel:
         """The target with other class indices; one class out of K (of a folder of its own) is a set of one."""
         return Labels(classes=tuple(sorted(places[k] for k in target.classes)))
 
-    def alike(self, ours: Answer[Labels], theirs: Answer[Labels], *, overlap: float, within: float) -> Alike:
+    def alike(
+        self, ours: Answer[Labels], theirs: Answer[Labels], *, overlap: float, within: float, least: float
+    ) -> Alike:
         """The same classes, with the same scores."""
         score = largest_difference(ours.value.scores, theirs.value.scores)
         return Alike(same=int(ours.value.classes == theirs.value.classes and score <= within), of=1, score=score)

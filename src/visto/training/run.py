@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from visto.bundle import Bundle, read_own_bundle
+from visto.bundle import Bundle, read_bundle
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError
@@ -71,7 +71,8 @@ def train(
         if folder.unswept:
             with folder.held():
                 folder.finish()
-        return Trained(bundle=read_own_bundle(out), seconds=0.0)
+        # nothing shows that it is this run's: where keys are trusted, one of them must have signed it
+        return Trained(bundle=read_bundle(out), seconds=0.0)
     check_suited(dataset, request)
     folder.check_no_bundle()
     with folder.held():
