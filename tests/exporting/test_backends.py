@@ -65,6 +65,7 @@ def _row(name: str, per_second: float, refused: str = "") -> Timed:
 def test_what_is_refused_is_never_the_fastest() -> None:
     rows = [_row("torch", 10), _row("int8", 90, "answers otherwise"), _row("float", 30)]
     assert fastest(rows).backend.name == "float"
+    assert fastest([_row("torch", 10, "nothing to compare"), rows[1]]).backend.name == "torch"
 
 
 def test_a_choice_that_is_damaged_or_another_bundles_is_none(tmp_path: Path) -> None:
