@@ -8,9 +8,6 @@ from visto.cli.options import AsJson, BundlePath, Debug, Format, Quiet, Threads,
 from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 if TYPE_CHECKING:
-    from visto.exporting import check_exportable
-
-    check_exportable()
     from visto.exporting.backends import Timed
 
 
