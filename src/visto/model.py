@@ -65,9 +65,9 @@ class Model:
 
     def save(self, path: str | Path) -> Path:
         """Copy the bundle to ``path``, which must not exist. Raises UsageError, ResourceError, ModelError."""
-        self.bundle  # noqa: B018  (raises for an exported file)
+        source = self.bundle.path
         with new_folder(Path(path)) as folder:
-            for file in self.path.iterdir():
+            for file in source.iterdir():
                 shutil.copyfile(file, folder / file.name)
         return Path(path)
 

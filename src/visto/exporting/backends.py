@@ -20,10 +20,12 @@ from visto.data.content import read_content
 from visto.data.dataset import Dataset, Item, PixelRow
 from visto.errors import DataError, GateError, ModelError
 from visto.evaluation.run import answer_all
+from visto.exporting.evenly import evenly
 from visto.exporting.gate import Bar, check, compared, exact, rounded
 from visto.exporting.graph import body
 from visto.exporting.int8 import quantised
 from visto.exporting.loss import Loss, calibration
+from visto.exporting.run import DRIFT, DRIFT_INT8
 from visto.models import CLASSIC
 from visto.prediction import GraphRecogniser, Recogniser, TorchRecogniser, encoded, predict
 from visto.prediction.runtime import has_openvino
@@ -31,9 +33,6 @@ from visto.types import Voice
 
 _TIMED = 64  # images, read into memory before the clock starts
 _TURNS = 5
-_DRIFT, _DRIFT_INT8 = 0.5, 1.0
-
-PLAIN = "torch float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +80,8 @@ class Timed:
 def backends(bundle: Bundle, dataset: Dataset, loss: Loss, voice: Voice) -> list[Backend]:
     """All ways that there are on this machine; what cannot be had is said, and left out."""
     plain, weights = TorchRecogniser(bundle), sum(w.nbytes for w in bundle.weights.values())
-    fine, coarse = exact(_DRIFT), rounded(_DRIFT_INT8)
-    found = [Backend(name=PLAIN, recogniser=plain, bar=fine, size=weights)]
+    fine, coarse = exact(DRIFT), rounded(DRIFT_INT8)
+    found = [Backend(name="torch float32", recogniser=plain, bar=fine, size=weights)]
     if bundle.manifest.model.name not in CLASSIC:  # those are fitted in fp32, and small
         half = TorchRecogniser(bundle, torch.bfloat16)
         found.append(Backend(name="torch bfloat16", recogniser=half, bar=coarse, size=weights))
@@ -102,7 +101,7 @@ def backends(bundle: Bundle, dataset: Dataset, loss: Loss, voice: Voice) -> list
         graph = body(plain, bundle.manifest.model.name)
         add("float32", graph.SerializeToString(), fine)
         images = [fitted.numpy() for fitted in calibration(dataset, plain, voice)]
-        small = quantised(graph, images, drift=loss, allowed=_DRIFT_INT8, voice=voice).model
+        small = quantised(graph, images, drift=loss, allowed=DRIFT_INT8, voice=voice).model
         add("int8", small.SerializeToString(), coarse)
     except (GateError, DataError) as error:
         voice.say(f"left out: {error.message}")
@@ -174,12 +173,8 @@ def _times(
 
 def _contents(items: Sequence[Item]) -> list[bytes]:
     """The files of some items, evenly chosen; images that are no files as PNG."""
-    step = max(1.0, len(items) / _TIMED)
-    found = []
-    for k in range(min(len(items), _TIMED)):
-        source = items[int(k * step)].source
-        found.append(_png(source) if isinstance(source, PixelRow) else read_content(source))
-    return found
+    sources = [item.source for item in evenly(items, _TIMED)]
+    return [_png(source) if isinstance(source, PixelRow) else read_content(source) for source in sources]
 
 
 def _png(source: PixelRow) -> bytes:

@@ -1,22 +1,21 @@
 """What a body in other numbers costs: the deciding figure on held-out images, beside that of the bundle."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from onnx import ModelProto
 from torch import Tensor
 
-from visto.bundle import FITTED, FITTED_BOXES, seen_before
+from visto.bundle import seen_before
 from visto.data.cache import materialise, take
 from visto.data.dataset import Dataset, Item
 from visto.data.loader import gather
 from visto.errors import DataError
 from visto.evaluation.judge import filled
 from visto.evaluation.run import answer_all
-from visto.learn.feed import views_of
-from visto.prediction import TorchRecogniser
-from visto.prediction.runtime import session
-from visto.types import Answer, Voice
+from visto.exporting.evenly import evenly
+from visto.prediction import GraphRecogniser, TorchRecogniser
+from visto.types import Answer, Silent, Voice
 
 _CALIBRATED = 64  # images: with more the ranges hardly grow
 _BATCH = 16
@@ -34,21 +33,13 @@ class Loss:
         self.pixels = take(pixels, new)
         if not len(self.pixels):
             raise DataError("no image to measure int8 on that is new to the model", hint="name others with --data")
-        self.task, self.fit = recogniser.task, recogniser.fit
-        rows = torch.arange(len(self.pixels))
-        self.ours = self._figure(answer_all(recogniser, self.pixels, rows, voice))
+        self.task, self.bundle, self.rows = recogniser.task, recogniser.bundle, torch.arange(len(self.pixels))
+        self.ours = self._figure(answer_all(recogniser, self.pixels, self.rows, voice))
 
     def __call__(self, body: ModelProto) -> float:
-        return 100 * abs(self.ours - self._figure(list(self._answers(body))))
-
-    def _answers(self, body: ModelProto) -> Iterator[Answer[object]]:
-        names = [value.name for value in body.graph.output]
-        keys = ["boxes" if name == FITTED_BOXES else name for name in names]
-        run, views = session(body), views_of(self.task, self.pixels, self.fit)
-        for rows in torch.split(torch.arange(len(self.pixels)), _BATCH):
-            found = run.run(names, {FITTED: gather(self.pixels, rows).contiguous().numpy()})
-            tensors = dict(zip(keys, map(torch.from_numpy, found), strict=True))
-            yield from self.task.answers(tensors, [views[row] for row in rows.tolist()] if views else ())
+        made = self.bundle
+        other = GraphRecogniser(made.manifest, made.path, made.seen, body.SerializeToString())
+        return 100 * abs(self.ours - self._figure(answer_all(other, self.pixels, self.rows, Silent())))
 
     def _figure(self, answers: Sequence[Answer[object]]) -> float:
         found: dict[str, float] = {}
@@ -60,8 +51,7 @@ class Loss:
 def calibration(dataset: Dataset, recogniser: TorchRecogniser, voice: Voice) -> list[Tensor]:
     """Images that the model was trained on, fitted: uint8 batches. Raises DataError where the data has none."""
     items = [item for item in dataset.items if item.split == "train" and item.target is not None]
-    step = max(1.0, len(items) / _CALIBRATED)
-    some = [items[int(k * step)] for k in range(min(len(items), _CALIBRATED))]
+    some = evenly(items, _CALIBRATED)
     pixels = materialise(some, recogniser.fit, threads=torch.get_num_threads(), progress=voice.progress)
     if not len(pixels):
         raise DataError(

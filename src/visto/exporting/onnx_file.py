@@ -9,6 +9,7 @@ from visto.bundle import Bundle, Exported, ExportManifest, read_own_exported, wr
 from visto.data.dataset import Dataset, Item
 from visto.errors import DataError
 from visto.evaluation.run import relabel
+from visto.exporting.evenly import evenly
 from visto.exporting.gate import Parity, check, exact, parity, rounded
 from visto.exporting.graph import OPSET, body, whole
 from visto.exporting.int8 import quantised
@@ -67,8 +68,7 @@ def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]
     found = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
     if not found:
         raise DataError(f"{dataset.name} has no labelled image", hint="name other data with --data")
-    step = max(1.0, len(found) / _COMPARED)
-    return [found[int(k * step)] for k in range(min(len(found), _COMPARED))]
+    return evenly(found, _COMPARED)
 
 
 def in_words(found: Parity) -> str:

@@ -12,7 +12,7 @@ from visto.errors import UsageError
 from visto.prediction.runtime import runtime
 from visto.types import Voice
 
-_DRIFT, _DRIFT_INT8 = 0.5, 1.0
+DRIFT, DRIFT_INT8 = 0.5, 1.0  # points of the deciding figure
 
 Exporter = Callable[[Bundle, Path, Dataset, bool, float, Voice], Exported]
 
@@ -35,7 +35,7 @@ def export(
     """
     if to not in EXPORTERS:
         raise UsageError(f"no form {to!r}", expected=f"one of {', '.join(EXPORTERS)}")
-    allowed = (_DRIFT_INT8 if int8 else _DRIFT) if max_drift is None else max_drift
+    allowed = (DRIFT_INT8 if int8 else DRIFT) if max_drift is None else max_drift
     if not (math.isfinite(allowed) and allowed >= 0):
         raise UsageError(f"a drift of {allowed:g} points", expected="0 or more")
     check_free(out, run_py())
