@@ -29,7 +29,29 @@ class PixelRow:
         return pixels
 
 
-Source = Path | PixelRow
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Pictures in the order in which they were taken: one a file, or (``moving``) all in one GIF, WebP or video."""
+
+    files: tuple[Path, ...]
+    moving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A series of numbers, T steps of F each: rows ``start`` to ``stop`` of an array M×F (float32, without NaN)."""
+
+    array: NDArray[np.float32]
+    start: int
+    stop: int
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = self.array[self.start : self.stop]
+        return values
+
+
+Source = Path | PixelRow | Clip | Steps
 
 
 def content_digest(content: bytes | NDArray[np.uint8]) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from visto.data.content import read_content
@@ -52,6 +53,8 @@ def _size_and_colour(item: Item) -> tuple[Size, bool]:
     if isinstance(item.source, PixelRow):
         height, width, channels = item.source.pixels.shape
         return Size(height=height, width=width), channels == 3
+    if not isinstance(item.source, Path):
+        raise TypeError(f"{item.id} is no image")
     decoded = decode(read_content(item.source), at_least=Size(height=64, width=64))
     pixels = decoded.pixels.short()
     spread = pixels.amax(0) - pixels.amin(0)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 
 from visto.bundle import Bundle
 from visto.data.content import read_content
-from visto.data.dataset import Dataset, Item, PixelRow
+from visto.data.dataset import Dataset, Item, PixelRow, Source
 from visto.errors import DataError, GateError, ModelError
 from visto.evaluation.run import answer_all
 from visto.exporting.evenly import evenly
@@ -174,7 +175,13 @@ def _times(
 def _contents(items: Sequence[Item]) -> list[bytes]:
     """The files of some items, evenly chosen; images that are no files as PNG."""
     sources = [item.source for item in evenly(items, _TIMED)]
-    return [_png(source) if isinstance(source, PixelRow) else read_content(source) for source in sources]
+    return [_png(source) if isinstance(source, PixelRow) else read_content(_file(source)) for source in sources]
+
+
+def _file(source: Source) -> Path:
+    if not isinstance(source, Path):
+        raise TypeError(f"{source} is no image")
+    return source
 
 
 def _png(source: PixelRow) -> bytes:

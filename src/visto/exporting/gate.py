@@ -6,6 +6,7 @@ things are asked: the pixels that its graph makes of each image, the answers ima
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -106,9 +107,11 @@ def decoded(items: Iterable[Item], learnt_from: frozenset[bytes]) -> Iterator[He
             if isinstance(item.source, PixelRow):
                 pixels = torch.from_numpy(item.source.pixels.copy()).permute(2, 0, 1)
                 digest = content_digest(item.source.pixels)
-            else:
+            elif isinstance(item.source, Path):
                 content = read_content(item.source)
                 digest, pixels = content_digest(content), decode(content).pixels
+            else:
+                raise TypeError(f"{item.id} is no image")
         except DataError:
             continue
         if digest not in learnt_from:
