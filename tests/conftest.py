@@ -1,9 +1,19 @@
 """What all tests share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the shared real data are skipped where it is not."""
+    if "VISTO_DATA" in os.environ:
+        return
+    for item in items:
+        if item.get_closest_marker("shared_data"):
+            item.add_marker(pytest.mark.skip(reason="VISTO_DATA is not set: run make data"))
 
 
 @pytest.fixture(autouse=True)

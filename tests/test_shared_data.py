@@ -11,7 +11,6 @@ from visto.types import Split
 
 pytestmark = [
     pytest.mark.shared_data,
-    pytest.mark.skipif("VISTO_DATA" not in os.environ, reason="VISTO_DATA is not set: run make data"),
 ]
 
 SETS: dict[str, tuple[str, int, set[Split], int]] = {

@@ -123,7 +123,6 @@ def test_boxes_list(drawn: Drawn) -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif("VISTO_DATA" not in os.environ, reason="VISTO_DATA is not set: run make data")
 def test_blood_cells() -> None:
     data = read(Path(os.environ["VISTO_DATA"]) / "bccd")
     check_dataset(data)

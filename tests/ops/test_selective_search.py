@@ -165,7 +165,6 @@ def test_the_most_alike_are_joined_first() -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif("VISTO_DATA" not in os.environ, reason="VISTO_DATA is not set: run make data")
 def test_blood_cells_are_among_the_boxes() -> None:
     """0.955 of all in the split to train."""
     data = read(Path(os.environ["VISTO_DATA"]) / "bccd")
