@@ -35,6 +35,7 @@ class Crop:
     side: int = 4
     key: str = '{"fit": "crop"}'
     at_least: Size | None = None
+    every: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:

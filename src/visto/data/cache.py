@@ -9,10 +9,10 @@ import json
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import PIL
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visto.data.content import read_content
-from visto.data.dataset import DIGEST_BYTES, Item, PixelRow, content_digest, row_digests
+from visto.data.dataset import DIGEST_BYTES, Clip, Item, PixelRow, Steps, content_digest, row_digests
 from visto.data.decode import PIXEL_LIMIT, decode
 from visto.data.ledger import Entry, Status
+from visto.data.pixels import Fit, Pixels, take
+from visto.data.sequences import from_clips, from_steps
 from visto.data.store import Record, Store
 from visto.errors import DataError
 from visto.threads import pool_of
@@ -40,55 +42,7 @@ _BATCH = 512
 A = TypeVar("A")
 B = TypeVar("B")
 
-
-class Fit(Protocol):
-    """uint8 images N×C×H×W (C is 1 or 3, any size) to uint8 N×``shape``, each image on its own.
-
-    ``key`` names everything the result depends on, as JSON. ``at_least`` is how much resolution it needs.
-    """
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def shape(self) -> tuple[int, int, int]: ...
-
-    @property
-    def at_least(self) -> Size | None: ...
-
-    def __call__(self, images_nchw: Tensor, original: Size | None = None, /) -> Tensor:
-        """``original`` is the size of an image that was decoded smaller (None: its own)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pixels:
-    """The fitted images of ``items`` (the N that were kept, in order).
-
-    ``storage`` is uint8 M×C×H×W and belongs to the cache: never write to it. ``rows`` (N, int64) says which record
-    is whose. ``digests`` (N×16, uint8) name the contents, ``sizes`` (N×2, int64) are the original heights and widths.
-    ``entries`` has one word on every item asked for, kept or not.
-    """
-
-    storage: Tensor
-    rows: Tensor
-    items: tuple[Item, ...]
-    digests: Tensor
-    sizes: Tensor
-    entries: tuple[Entry, ...]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-
-def take(pixels: Pixels, index: Tensor) -> Pixels:
-    """Some of the items, by their place."""
-    return replace(
-        pixels,
-        rows=pixels.rows[index],
-        items=tuple(map(pixels.items.__getitem__, index.tolist())),
-        digests=pixels.digests[index],
-        sizes=pixels.sizes[index],
-    )
+__all__ = ["Fit", "Pixels", "materialise", "take"]
 
 
 def materialise(
@@ -99,9 +53,33 @@ def materialise(
     ``limit`` is the most pixels an image may have before it is fitted. Raises ResourceError where the cache cannot
     be written.
     """
-    if any(isinstance(item.source, PixelRow) for item in items):
+    kind = _kind(items)
+    if kind is PixelRow:
         return _from_arrays(items, fit, progress)
+    if kind is Steps:
+        return from_steps(items, fit)
+    if kind is Clip:
+        return _from_clips(items, fit, threads, progress, limit)
     return _from_files(items, fit, threads, progress, limit)
+
+
+def _kind(items: Sequence[Item]) -> type:
+    """What the items are made of: all of one kind."""
+    kinds = {type(item.source) if not isinstance(item.source, Path) else Path for item in items}
+    if len(kinds) > 1:
+        raise TypeError(f"items of several kinds: {', '.join(sorted(kind.__name__ for kind in kinds))}")
+    return next(iter(kinds), Path)
+
+
+def _from_clips(items: Sequence[Item], fit: Fit, threads: int, progress: Progress, limit: int) -> Pixels:
+    with Store(_key(fit), _image_shape(fit)) as store:
+
+        def fitted(images_nchw: Tensor, original: Size) -> bytes:
+            return _record_bytes(_fitted(fit, images_nchw, original))
+
+        return from_clips(
+            items, fit, store, fitted, lambda read, some: _in_order(read, some, threads, ahead=1), limit, progress
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +92,7 @@ class _Fetched:
 
 
 def _from_files(items: Sequence[Item], fit: Fit, threads: int, progress: Progress, limit: int) -> Pixels:
-    with Store(_key(fit), fit.shape) as store:
+    with Store(_key(fit), _image_shape(fit)) as store:
 
         def fetch(some: Sequence[Item]) -> list[_Fetched]:
             return [_fetch(item, fit, store, limit) for item in some]
@@ -140,8 +118,7 @@ def _from_files(items: Sequence[Item], fit: Fit, threads: int, progress: Progres
 
 def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
     """Read one file once: the bytes that are hashed are the bytes that are decoded."""
-    if not isinstance(item.source, Path):
-        raise TypeError(f"{item.id} is a row of an array among files")
+    assert isinstance(item.source, Path)  # noqa: S101  (all items are files; tells mypy)
     try:
         content = read_content(item.source)
         digest = content_digest(content)
@@ -156,7 +133,7 @@ def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
         height=decoded.original.height,
         width=decoded.original.width,
         notes=decoded.notes,
-        pixels=pixels[0].permute(1, 2, 0).numpy().tobytes(),
+        pixels=_record_bytes(pixels),
     )
     return _Fetched(digest=digest, record=record)
 
@@ -193,6 +170,16 @@ def _key(fit: Fit) -> str:
     return json.dumps({"fit": fit.key, "at_least": needs, **codecs}, sort_keys=True)
 
 
+def _image_shape(fit: Fit) -> tuple[int, int, int]:
+    channels, height, width = fit.shape
+    return channels, height, width
+
+
+def _record_bytes(images_nchw: Tensor) -> bytes:
+    """One fitted image as the store holds it, H×W×C."""
+    return images_nchw[0].permute(1, 2, 0).numpy().tobytes()
+
+
 def _fitted(fit: Fit, images_nchw: Tensor, original: Size | None = None) -> Tensor:
     fitted = fit(images_nchw, original)
     if fitted.dtype != torch.uint8 or tuple(fitted.shape) != (len(images_nchw), *fit.shape):
@@ -200,14 +187,16 @@ def _fitted(fit: Fit, images_nchw: Tensor, original: Size | None = None) -> Tens
     return fitted
 
 
-def _in_order(work: Callable[[A], B], items: Sequence[A], threads: int) -> Generator[B, None, None]:
-    """Results in the order of ``items``, a few for each thread ahead: memory is bounded."""
+def _in_order(
+    work: Callable[[A], B], items: Sequence[A], threads: int, *, ahead: int = _IN_FLIGHT
+) -> Generator[B, None, None]:
+    """Results in the order of ``items``, a few for each thread ``ahead``: memory is bounded."""
     window: deque[Future[B]] = deque()
     with pool_of(threads, "decode") as pool:
         try:
             for item in items:
                 window.append(pool.submit(work, item))
-                if len(window) >= _IN_FLIGHT * threads:
+                if len(window) >= ahead * threads:
                     yield window.popleft().result()
             while window:
                 yield window.popleft().result()
@@ -218,8 +207,6 @@ def _in_order(work: Callable[[A], B], items: Sequence[A], threads: int) -> Gener
 
 def _from_arrays(items: Sequence[Item], fit: Fit, progress: Progress) -> Pixels:
     sources = [item.source for item in items if isinstance(item.source, PixelRow)]
-    if len(sources) != len(items):
-        raise TypeError("files among rows of arrays")
     arrays = {id(source.array): source.array for source in sources}
     of_array = np.array([id(source.array) for source in sources])
     row_of = np.array([source.row for source in sources])

@@ -4,13 +4,14 @@ Formats are known by their first bytes, never by the name. The size is read from
 memory is taken for pixels. Thread-safe; never warns.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from visto.data import exif, jpeg
-from visto.data.raster import check_size, decode_raster
+from visto.data.raster import check_size, decode_raster, raster_frames
 from visto.errors import DataError
 from visto.types import Size
 
@@ -84,6 +85,13 @@ def decode(content: bytes, *, at_least: Size | None = None, limit: int = PIXEL_L
     pixels = exif.upright(torch.from_numpy(array).permute(2, 0, 1), orientation)
     original = Size(height=pixels.shape[1], width=pixels.shape[2])
     return Decoded(pixels=pixels, original=original, notes=tuple(notes))
+
+
+def decode_frames(content: bytes, *, limit: int = PIXEL_LIMIT) -> Iterator[Decoded]:
+    """The frames of a moving GIF, WebP or PNG, in order. Raises DataError; for damage later on, when it is met."""
+    for array in raster_frames(content, _kind(content), limit):
+        pixels = torch.from_numpy(array).permute(2, 0, 1)
+        yield Decoded(pixels=pixels, original=Size(height=pixels.shape[1], width=pixels.shape[2]), notes=())
 
 
 def _decode_jpeg(content: bytes, at_least: Size | None, limit: int) -> Decoded:

@@ -1,6 +1,6 @@
 """From cached pixels to batches: which images a step sees, and the batch itself. No per-image Python on the way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -40,17 +40,58 @@ class Order:
 
 
 def gather(pixels: Pixels, rows: Tensor) -> Tensor:
-    """The uint8 images N×C×H×W of some items, by their place in ``pixels.items``; laid out in memory as the storage.
+    """The fitted inputs of some items, by their place in ``pixels.items``, laid out in memory as the storage.
 
-    NumPy takes whole images: a third to a tenth of the time of torch's indexing.
+    Images are uint8 N×C×H×W, clips uint8 N×T×C×H×W, series float32 N×T×F. Raises ValueError for sequences of unequal
+    lengths: see ``runs``, and ``padded``. NumPy takes whole images: a third to a tenth of the time of torch's indexing.
     """
-    places = pixels.rows[rows].numpy()
+    if pixels.offsets is None:
+        return _records(pixels, pixels.rows[rows])
+    steps, lengths = padded(pixels, rows)
+    if len(set(lengths.tolist())) > 1:
+        raise ValueError("sequences of unequal lengths are no batch")
+    return steps
+
+
+def padded(pixels: Pixels, rows: Tensor, places: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    """Some sequences as one batch N×T×…, the shorter ones followed by repeats of their last step, and their lengths.
+
+    ``places`` (None: all, in order) says for each which of its steps are taken.
+    """
+    assert pixels.offsets is not None  # noqa: S101  (asked of sequences only; tells mypy)
+    spans = [pixels.rows[pixels.offsets[row] : pixels.offsets[row + 1]] for row in rows.tolist()]
+    if places is not None:
+        spans = [span[place] for span, place in zip(spans, places, strict=True)]
+    lengths = torch.tensor([len(span) for span in spans])
+    longest = int(lengths.max())
+    wanted = torch.cat([torch.cat([span, span[-1:].expand(longest - len(span))]) for span in spans])
+    steps = _records(pixels, wanted)
+    return steps.reshape(len(spans), longest, *steps.shape[1:]), lengths
+
+
+def _records(pixels: Pixels, places: Tensor) -> Tensor:
+    """Some records of the storage."""
     if pixels.storage.is_contiguous():
-        return torch.from_numpy(pixels.storage.numpy()[places])
-    return torch.from_numpy(pixels.storage.permute(0, 2, 3, 1).numpy()[places]).permute(0, 3, 1, 2)
+        return torch.from_numpy(pixels.storage.numpy()[places.numpy()])
+    return torch.from_numpy(pixels.storage.permute(0, 2, 3, 1).numpy()[places.numpy()]).permute(0, 3, 1, 2)
+
+
+def runs(pixels: Pixels, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """``rows`` in order, at most so many at once, and together only neighbours of one length."""
+    lengths = pixels.lengths[rows]
+    borders = (lengths.diff() != 0).nonzero().flatten() + 1
+    for run in torch.tensor_split(rows, borders):
+        yield from torch.split(run, batch_size)
 
 
 def in_order(pixels: Pixels, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(rows, uint8 images) of all items, one batch after the other."""
-    for rows in torch.split(torch.arange(len(pixels.items)), batch_size):
+    """(rows, inputs) of all items, one batch after the other."""
+    for rows in runs(pixels, torch.arange(len(pixels.items)), batch_size):
         yield rows, gather(pixels, rows)
+
+
+def input_pixels(pixels: Pixels) -> int:
+    """About how many numbers of a plane the largest input has: what a batch's size is chosen by."""
+    longest = int(pixels.lengths.max()) if len(pixels) else 1
+    height, width = pixels.storage.shape[2:] if pixels.storage.ndim == 4 else (1, pixels.storage.shape[1])
+    return int(longest * height * width)

@@ -77,6 +77,29 @@ def decode_raster(content: bytes, kind: str, limit: int) -> tuple[NDArray[np.uin
     return pixels, value, notes
 
 
+def raster_frames(content: bytes, kind: str, limit: int) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a moving GIF, PNG or WebP in order, each H×W×C uint8; of another image the one there is.
+
+    Raises as ``decode_raster``; what is damaged later on, when it is met.
+    """
+    if kind == "WebP" and (size := _webp_size(content)):
+        check_size(size, limit)
+    try:
+        image = _PLUGINS[kind](BytesIO(content))
+        check_size(Size(height=image.height, width=image.width), limit)
+        for number in range(_frames(image)):
+            with _no_warnings() if _may_warn(content, kind) else contextlib.nullcontext():
+                image.seek(number)
+                raw = _raw_mode(image)
+                image.load()
+                pixels, _ = to_eight_bits(image, kind, raw)
+            yield pixels
+    except DataError:
+        raise
+    except Exception as error:
+        raise _refusal(kind, error) from error
+
+
 def _may_warn(content: bytes, kind: str) -> bool:
     return kind in ("JPEG", "TIFF", "GIF") or (kind == "PNG" and b"acTL" in content)
 

@@ -11,7 +11,7 @@ from visto.bundle import seen_before
 from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, Item
 from visto.data.ledger import Entry, counts
-from visto.data.loader import gather
+from visto.data.loader import gather, input_pixels, runs
 from visto.errors import DataError
 from visto.evaluation.groups import Group, judge_groups
 from visto.evaluation.judge import judge
@@ -97,8 +97,7 @@ def evaluate(
 def answer_all(recogniser: Recogniser, pixels: Pixels, rows: Tensor, voice: Voice) -> list[Answer[Any]]:
     """The recogniser's answers to the images at the places ``rows`` of pixels fitted for it."""
     answers: list[Answer[Any]] = []
-    height, width = pixels.storage.shape[2:]
-    batches = torch.split(rows, max(1, min(256, _BATCH_PIXELS // (height * width))))
+    batches = list(runs(pixels, rows, max(1, min(256, _BATCH_PIXELS // input_pixels(pixels)))))
     views = views_of(recogniser.task, pixels, recogniser.fit)
     for batch in voice.progress(batches, total=len(batches), words="judging"):
         answers += recogniser.answers(gather(pixels, batch), [views[row] for row in batch.tolist()] if views else ())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from visto.data.augment import mixup
 from visto.data.cache import Pixels, take
-from visto.data.loader import Order, gather, in_order
+from visto.data.loader import Order, gather, in_order, input_pixels
 from visto.errors import DataError
 from visto.learn.balance import Balance
 from visto.learn.engine import Engine
@@ -180,8 +180,7 @@ def started_model(recipe: Recipe, initial: Mapping[str, Tensor] | None) -> nn.Mo
 
 def evaluation_batch(pixels: Pixels) -> int:
     """How many images of this size are judged at once."""
-    height, width = pixels.storage.shape[2:]
-    return max(1, min(512, EVALUATION_PIXELS // (height * width)))
+    return max(1, min(512, EVALUATION_PIXELS // input_pixels(pixels)))
 
 
 def collated(task: Task[Any, Any], pixels: Pixels, fit: Fit) -> Any:

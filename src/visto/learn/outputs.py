@@ -25,6 +25,8 @@ def outputs(
     parts = []
     with torch.inference_mode():
         for _, images in in_order(pixels, evaluation_batch(pixels)):
-            ready = preprocess.normalise(images).contiguous(memory_format=torch.channels_last)
+            ready = preprocess.normalise(images)
+            if ready.ndim == 4:
+                ready = ready.contiguous(memory_format=torch.channels_last)
             parts.append(task.keep(module(ready)))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -17,7 +17,10 @@ from visto.types import Answer, Task, View
 
 
 class Recogniser(Protocol):
-    """``fit`` brings decoded images to one size; ``answers`` takes a batch of them, uint8 N×C×H×W."""
+    """``fit`` brings decoded images to one size; ``answers`` takes a batch of them, uint8 N×C×H×W.
+
+    Of clips a batch is uint8 N×T×C×H×W, of series float32 N×T×F.
+    """
 
     task: Task[Any, Any]
     classes: tuple[str, ...]
@@ -56,7 +59,9 @@ class TorchRecogniser:
         """What the graph gives for a batch of fitted images: named tensors of fixed shape."""
         rounded = self.precision != torch.float32
         with torch.inference_mode(), torch.autocast("cpu", self.precision if rounded else torch.bfloat16, rounded):
-            out: Mapping[str, Tensor] = self._graph(images_nchw.contiguous(memory_format=torch.channels_last))
+            if images_nchw.ndim == 4:
+                images_nchw = images_nchw.contiguous(memory_format=torch.channels_last)
+            out: Mapping[str, Tensor] = self._graph(images_nchw)
             return out
 
     def answers(self, images_nchw: Tensor, views: Sequence[View] = ()) -> Sequence[Answer[Any]]:

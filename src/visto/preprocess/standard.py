@@ -19,6 +19,7 @@ from visto.types import Size, View
 # ITU-R BT.601 luma, as in Pillow's convert("L") and OpenCV
 LUMA = (0.299, 0.587, 0.114)
 CROPS = ("whole", "middle", "letterbox")
+_SELDOM = 10_000  # frames from one that is looked at to the next: more is a slip
 PADDING = 114  # grey, as detectors were trained on since YOLOv3
 
 
@@ -29,14 +30,20 @@ class Fit(nn.Module):
     bilinear with antialiasing, in whole numbers (a seventh of the time of floats; a pixel differs by 1 at most). With
     ``crop`` "whole" it does not keep the aspect ratio, and nothing of the image is cut away; with "middle" it keeps it,
     and what sticks out on both sides is cut; with "letterbox" it keeps it, and what is left below or on the right is
-    filled with grey. ``at_least`` tells the decoder how much of a JPEG's resolution is needed.
+    filled with grey. ``at_least`` tells the decoder how much of a JPEG's resolution is needed. With ``every`` above 0
+    the inputs are clips, of which each so many-th frame is looked at.
 
     Raises UsageError for a step that is not known, or that no image of the size can go through; when called, DataError
     for an image that a step cannot treat.
     """
 
-    def __init__(self, *, size: Size, channels: int, crop: str = "whole", prepare: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *, size: Size, channels: int, crop: str = "whole", prepare: Sequence[str] = (), every: int = 0
+    ) -> None:
         super().__init__()
+        if not 0 <= every <= _SELDOM:
+            raise UsageError(f"every {every}th frame", expected=f"1 to {_SELDOM}")
+        self.every = every
         if crop not in CROPS:
             raise UsageError(f"no crop {crop!r}", expected=f"one of {', '.join(CROPS)}")
         self.crop = crop
@@ -63,6 +70,8 @@ class Fit(nn.Module):
             "size": [self.size.height, self.size.width],
             "channels": self.channels,
         }
+        if self.every:
+            key["every"] = self.every
         if self.steps:
             key |= {"steps": [str(step) for step in self.steps], "steps_version": PIXELS_VERSION}
         return json.dumps(key)
@@ -75,6 +84,8 @@ class Fit(nn.Module):
             out["crop"] = self.crop
         if self.steps:
             out["prepare"] = [str(step) for step in self.steps]
+        if self.every:
+            out["every"] = self.every
         return out
 
     @property
@@ -146,6 +157,10 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).mul(255).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images_nchw: Tensor) -> Tensor:
+        """Of clips too (N×T×C×H×W)."""
+        if images_nchw.ndim == 5:
+            frames: Tensor = self(images_nchw.flatten(0, 1))
+            return frames.view(images_nchw.shape)
         n, channels, height, width = images_nchw.shape
         if images_nchw.is_contiguous():
             return self._normalised(images_nchw, self.mean, self.std)
@@ -162,7 +177,8 @@ class Normalise(nn.Module):
 class Standard(nn.Module):
     """Fit, then normalise. ``size`` is (height, width); ``mean`` and ``std`` have one value a channel, in 0–1.
 
-    ``crop`` is as in ``Fit``; ``prepare`` has the steps to go through on the way, such as ``["gray", "clahe=2:8"]``.
+    ``crop`` and ``every`` are as in ``Fit``; ``prepare`` has the steps to go through on the way, such as
+    ``["gray", "clahe=2:8"]``.
     """
 
     def __init__(
@@ -174,6 +190,7 @@ class Standard(nn.Module):
         std: Sequence[float],
         crop: str = "whole",
         prepare: Sequence[str] = (),
+        every: int = 0,
     ) -> None:
         super().__init__()
         if len(mean) != channels or len(std) != channels or min(std) <= 0:
@@ -181,7 +198,9 @@ class Standard(nn.Module):
                 f"mean {mean} and deviation {std} for {channels} channels",
                 expected="one value a channel, deviations above 0",
             )
-        self.fit = Fit(size=Size(height=size[0], width=size[1]), channels=channels, crop=crop, prepare=prepare)
+        self.fit = Fit(
+            size=Size(height=size[0], width=size[1]), channels=channels, crop=crop, prepare=prepare, every=every
+        )
         self.normalise = Normalise(mean=mean, std=std)
 
     def forward(self, images_nchw: Tensor) -> Tensor:
