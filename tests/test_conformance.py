@@ -13,7 +13,7 @@ from visto.data import read
 from visto.data.augment import AUGMENTATIONS
 from visto.data.augment_boxes import BOX_AUGMENTATIONS
 from visto.learn.schedule import SCHEDULES
-from visto.models import DETECTORS, MODELS
+from visto.models import DETECTORS, MODELS, SEQUENTIAL
 from visto.tasks import TASKS
 
 SMALLER = {"rcnn": {"proposals": 20, "side": 32}}  # 300 regions of 96 pixels are minutes
@@ -23,6 +23,11 @@ SMALLER = {"rcnn": {"proposals": 20, "side": 32}}  # 300 regions of 96 pixels ar
 def test_model(name: str) -> None:
     check = testing.check_detector if name in DETECTORS else testing.check_model
     check(partial(MODELS[name], **SMALLER.get(name, {})))
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL)
+def test_sequence_model(name: str) -> None:
+    testing.check_sequence_model(MODELS[name])
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

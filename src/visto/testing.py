@@ -2,14 +2,14 @@
 
     from visto.testing import check_model
     def test_mine() -> None:
-        check_model(my_builder)  # check_detector for one that finds boxes
+        check_model(my_builder)  # check_detector for one that finds boxes, check_sequence_model for one of SEQUENTIAL
 
 A check raises AssertionError that says what is wrong.
 """
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -117,13 +117,20 @@ def _check_gradients(model: nn.Module, images: Tensor) -> None:
     total = torch.stack([value.square().sum() for value in model(images).values() if value.requires_grad]).sum()
     total.backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
-        _require(parameter.grad is not None, f"no gradient reaches {name}")
+        if parameter.grad is None:
+            raise AssertionError(f"no gradient reaches {name}")
+        _require(bool(torch.isfinite(parameter.grad).all()), f"the gradient of {name} is not finite")
 
 
-def _check_saving(builder: Callable[..., nn.Module], model: nn.Module, images: Tensor, classes: int) -> None:
-    spec: Spec[nn.Module] = Spec(
-        name="it", arguments={"classes": classes, "channels": images.shape[1], "size": list(images.shape[2:])}
-    )
+def _check_saving(
+    builder: Callable[..., nn.Module],
+    model: nn.Module,
+    images: Tensor,
+    classes: int,
+    arguments: Mapping[str, Any] | None = None,
+) -> None:
+    arguments = arguments or {"channels": images.shape[1], "size": list(images.shape[2:])}
+    spec: Spec[nn.Module] = Spec(name="it", arguments={"classes": classes, **arguments})
     with TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
@@ -225,3 +232,53 @@ def _small(task: Task[Any, Any]) -> nn.Module:
     torch.manual_seed(0)
     builder = MODELS[DETECTORS[0] if task.needs == "boxes" else "logistic"]
     return builder(classes=3, channels=3, size=[32, 32]).eval()
+
+
+# channels and size of what a sequence is made of, by what the steps are; its input is 4 sequences of 6 steps
+SEQUENCES: dict[str, tuple[int, list[int]]] = {"rows": (3, [6, 5]), "frames": (3, [16, 16]), "steps": (4, [])}
+
+
+def check_sequence_model(builder: Callable[..., nn.Module], over: Sequence[str] = tuple(SEQUENCES)) -> None:
+    """A builder of what reads step by step, ``over`` what it can: as ``check_model``, padded, and a step at a time."""
+    for kind in over:
+        channels, size = SEQUENCES[kind]
+        arguments = {"over": kind, "channels": channels, "size": size}
+        shape = (channels, *size) if kind == "rows" else (6, channels, *size)
+        for classes in (2, 7):
+            torch.manual_seed(0)
+            model, inputs = builder(classes=classes, **arguments), torch.randn(4, *shape)
+            _check_logits(model, inputs, classes)
+            _check_alone(model, inputs)
+            _check_saving(builder, model, inputs, classes, arguments)
+            _check_gradients(model, inputs)
+            if model.causal:
+                _check_streaming(model, inputs, (inputs.transpose(1, 2) if kind == "rows" else inputs).unbind(1))
+            if kind != "rows":
+                _check_padding(model, inputs)
+
+
+def _check_padding(model: nn.Module, inputs: Tensor) -> None:
+    """Missing steps are NaN: they change no answer, and reach no gradient."""
+    lengths = [6, 4, 3, 1]
+    padded = torch.stack([s.index_fill(0, torch.arange(k, 6), torch.nan) for s, k in zip(inputs, lengths, strict=True)])
+    before = padded.clone()
+    with torch.no_grad():
+        together = model.eval()(padded)["logits"]
+        alone = torch.cat([model(s[None, :k])["logits"] for s, k in zip(inputs, lengths, strict=True)])
+    _require(torch.equal(padded.nan_to_num(), before.nan_to_num()), "the input was changed")
+    _require(torch.allclose(together, alone, atol=1e-4), "steps that are missing change an answer")
+    _check_gradients(model, padded)
+
+
+def _check_streaming(model: nn.Module, inputs: Tensor, steps: Sequence[Tensor]) -> None:
+    """One step after the other ends where the whole does, in a state of fixed shapes, a row for each sequence."""
+    model.eval()
+    with torch.no_grad():
+        whole = model(inputs)["logits"]
+        state = model.start(len(inputs))  # type: ignore[operator]
+        shapes = [value.shape for value in state]
+        for step in steps:
+            out, state = model.step(step, state)  # type: ignore[operator]
+            _require([value.shape for value in state] == shapes, "the state's shapes change from step to step")
+    _require(all(shape[0] == len(inputs) for shape in shapes), "the state has no row for each sequence")
+    _require(torch.allclose(out["logits"], whole, atol=1e-4), "step by step it ends otherwise than on the whole")

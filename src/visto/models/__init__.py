@@ -2,6 +2,7 @@
 
 A builder is called ``x(*, classes, channels, size, …) -> nn.Module`` with plain arguments only, so that a bundle can
 store them; ``size`` is (height, width) of the input in pixels. A classifier returns ``{"logits": N×classes}``.
+What reads step by step takes sequences as well (``visto.models.reader``).
 Third parties join through the entry point ``visto.models``, those that find boxes through ``visto.detectors``.
 """
 
@@ -11,6 +12,7 @@ from importlib.metadata import entry_points
 import torch
 from torch import nn
 
+from visto.models.attention import attention
 from visto.models.cnn import cnn
 from visto.models.efficientnet_lite import efficientnet_lite0
 from visto.models.ensemble import ensemble
@@ -20,6 +22,7 @@ from visto.models.logistic import logistic
 from visto.models.majority import majority
 from visto.models.mlp import mlp
 from visto.models.rcnn import rcnn
+from visto.models.recurrent import gru, lstm, rnn
 from visto.models.resnet import resnet
 from visto.models.resnet_imagenet import resnet18, resnet50
 from visto.models.second_look import second_look
@@ -46,6 +49,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "yolo": yolo,
     "faster_rcnn": faster_rcnn,
     "rcnn": rcnn,
+    "rnn": rnn,
+    "lstm": lstm,
+    "gru": gru,
+    "attention": attention,
     "ensemble": ensemble,
     "second_look": second_look,
 }
@@ -55,6 +62,9 @@ CLASSIC = ("majority", "logistic", "svm", "knn", "tree", "forest")
 
 # what finds boxes: {"boxes": N×A×4, "logits": N×A×classes, "objectness": N×A}; boxes may be N×A×classes×4
 DETECTORS = ["yolo", "faster_rcnn", "rcnn"]
+
+# read step by step: rows of an image, frames of a clip, steps of a series, as their argument ``over`` says
+SEQUENTIAL = ("rnn", "lstm", "gru", "attention")
 
 # learnt one part after the other
 STAGED = ("rcnn",)
