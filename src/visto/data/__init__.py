@@ -5,6 +5,8 @@ from pathlib import Path
 from visto.data.boxes_list import read_boxes_list, recognises_boxes_list
 from visto.data.cifar import read_cifar, recognises_cifar
 from visto.data.class_folders import read_class_folders, recognises_class_folders
+from visto.data.clip_folders import read_clip_folders
+from visto.data.clip_layout import recognises_clip_folders
 from visto.data.coco import read_coco, recognises_coco
 from visto.data.dataset import Dataset
 from visto.data.digits import read_digits, recognises_digits
@@ -16,8 +18,8 @@ from visto.data.voc import read_voc, recognises_voc
 from visto.data.yolo_labels import read_yolo
 from visto.data.yolo_layout import recognises_yolo
 
-# In the order in which they are asked: boxes before labels, since a list of boxes names labels too; class folders
-# recognise any folder, and so come last.
+# In the order in which they are asked: boxes before labels, since a list of boxes names labels too; clips before
+# images, since their frames are images too; class folders recognise any folder, and so come last.
 FORMATS: dict[str, Format] = {
     "digits": Format(
         read=read_digits, recognises=recognises_digits, describe="the name digits: 1,797 digits of 8×8, embedded"
@@ -53,6 +55,11 @@ FORMATS: dict[str, Format] = {
         read=read_list,
         recognises=recognises_list,
         describe="a .csv, .tsv or .jsonl of path, label (a|b for several) and, if wanted, split and group",
+    ),
+    "clip-folders": Format(
+        read=read_clip_folders,
+        recognises=recognises_clip_folders,
+        describe="a folder for each class, in it clips: folders of numbered frames, moving GIF or WebP, or videos",
     ),
     "class-folders": Format(
         read=read_class_folders,

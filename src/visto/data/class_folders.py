@@ -40,7 +40,7 @@ def read_class_folders(path: Path) -> Dataset:
         raise _nothing(path, walked.rejected)
     if _has_boxes(path, walked):
         raise _boxes(path)
-    split_of = _split_folders(walked.images)
+    split_of = split_folders(walked.images)
     ledger = list(walked.rejected)
     listed: list[tuple[Found, str, Split | None]] = []
     for found in walked.images:
@@ -71,7 +71,7 @@ def read_class_folders(path: Path) -> Dataset:
     )
 
 
-def _split_folders(images: Sequence[Found]) -> dict[str, Split]:
+def split_folders(images: Sequence[Found]) -> dict[str, Split]:
     """Top folders named like a split, by name; none where they are classes that happen to be called so.
 
     A class may be called ``test``. So a split name counts only where some such folder has class folders below, or

@@ -92,7 +92,7 @@ class Dataset:
 
     ``declared`` names the splits that the data itself came with (as named on disk), empty for a flat one; after
     ``visto.data.split.assign`` every item has a split all the same. ``source`` is what it was read from, to be read
-    again.
+    again, ``notes`` what was inferred in reading, to be said, and ``grouped_by`` the pattern that names groups in ids.
     """
 
     name: str
@@ -103,6 +103,8 @@ class Dataset:
     ledger: tuple[Entry, ...] = ()
     declared: frozenset[Split] = frozenset()
     source: str = ""
+    notes: tuple[str, ...] = ()
+    grouped_by: str = ""
 
     def __len__(self) -> int:
         return len(self.items)

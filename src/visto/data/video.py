@@ -83,6 +83,11 @@ def video_frames(path: Path, *, limit: int = PIXEL_LIMIT) -> Iterator[Frame]:
     return _frames(_av(), path, limit)
 
 
+def need_extra() -> None:
+    """Raises UsageError where PyAV is not installed."""
+    _av()
+
+
 def _av() -> ModuleType:
     try:
         import av

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,12 +34,12 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 _NUMBER = re.compile("([0-9]+)")
-_SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
+SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An image by its name: ``id`` is its POSIX path below the root, always printable as UTF-8."""
+    """An image, or what else is asked for, by its name: ``id`` is its POSIX path below the root, printable as UTF-8."""
 
     id: str
     path: Path
@@ -77,9 +77,12 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def walk(root: Path) -> Walked:
-    """Walk ``root``, following links but entering no folder twice. Raises DataError where it cannot be listed."""
-    walked = Walked()
+def walk(root: Path, *, also: Collection[str] = ()) -> Walked:
+    """Walk ``root``, following links but entering no folder twice. Raises DataError where it cannot be listed.
+
+    Files whose names end in one of ``also`` (lower case) are taken like images.
+    """
+    walked, suffixes = Walked(), IMAGE_SUFFIXES.union(also)
     try:
         status = root.stat()
         entries = _listed(root)
@@ -96,7 +99,7 @@ def walk(root: Path) -> Walked:
             prefixes.pop()
             continue
         id = prefixes[-1] + readable(entry.name)
-        reason, below = _judge(entry, id, seen, walked)
+        reason, below = _judge(entry, id, seen, walked, suffixes)
         if reason:
             walked.rejected.append(Entry(id=id, status="rejected", reason=reason))
         if below is not None:
@@ -112,14 +115,18 @@ def _listed(folder: Path | str) -> list[os.DirEntry[str]]:
 
 
 def _judge(
-    entry: os.DirEntry[str], id: str, seen: dict[tuple[int, int], str], walked: Walked
+    entry: os.DirEntry[str],
+    id: str,
+    seen: dict[tuple[int, int], str],
+    walked: Walked,
+    suffixes: Collection[str],
 ) -> tuple[str, list[os.DirEntry[str]] | None]:
     """Put an image into ``walked``; else the reason why it is none, and for a folder what it holds."""
-    if entry.name.startswith(".") or entry.name.casefold() in _SYSTEM_NAMES:
+    if entry.name.startswith(".") or entry.name.casefold() in SYSTEM_NAMES:
         return "system file", None
     suffix = os.path.splitext(entry.name)[1].lower()
     # the folder itself says that it is a file: nearly all are, and need not be asked one by one
-    if suffix in IMAGE_SUFFIXES and entry.is_file(follow_symlinks=False) and os.access(entry.path, os.R_OK):
+    if suffix in suffixes and entry.is_file(follow_symlinks=False) and os.access(entry.path, os.R_OK):
         walked.images.append(Found(id, Path(entry.path)))
         return "", None
     try:
@@ -130,7 +137,7 @@ def _judge(
         return _words(error, is_link=entry.is_symlink()), None
     if not stat.S_ISREG(mode):
         return f"not a regular file ({_KINDS.get(stat.S_IFMT(mode), 'unknown')})", None
-    if suffix not in IMAGE_SUFFIXES:
+    if suffix not in suffixes:
         return f"not an image by its name ({suffix or 'no extension'})", None
     if not os.access(entry.path, os.R_OK):
         return f"cannot be read: {os.strerror(errno.EACCES)}", None
