@@ -13,13 +13,13 @@ from visto.data import read
 from visto.data.augment import AUGMENTATIONS
 from visto.data.augment_boxes import BOX_AUGMENTATIONS
 from visto.learn.schedule import SCHEDULES
-from visto.models import DETECTORS, MODELS, SEQUENTIAL
+from visto.models import CLIPS_ONLY, DETECTORS, MODELS, SEQUENTIAL
 from visto.tasks import TASKS
 
 SMALLER = {"rcnn": {"proposals": 20, "side": 32}}  # 300 regions of 96 pixels are minutes
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in CLIPS_ONLY])
 def test_model(name: str) -> None:
     check = testing.check_detector if name in DETECTORS else testing.check_model
     check(partial(MODELS[name], **SMALLER.get(name, {})))
@@ -27,7 +27,8 @@ def test_model(name: str) -> None:
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
 def test_sequence_model(name: str) -> None:
-    testing.check_sequence_model(MODELS[name])
+    over = ("frames",) if name in CLIPS_ONLY else tuple(testing.SEQUENCES)
+    testing.check_sequence_model(MODELS[name], over)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

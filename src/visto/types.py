@@ -245,6 +245,7 @@ class Task(Protocol[T, C]):
     decisive: str  # the figure by which one recogniser is better than another
     blend: Literal["softmax", "sigmoid"]  # what makes scores of logits, so that those of several models can be averaged
     needs: Literal["logits", "boxes"]  # what it learns from a model
+    sequences: bool  # whether its inputs are clips or series, not images
     unsuited: frozenset[str]  # options of training (as in recipes.Request) that have no meaning for it
     augmentations: Sequence[str]  # names that ``augment`` knows
     looked_at: int  # how many held-out images a look while training judges (0: all)

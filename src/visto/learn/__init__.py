@@ -6,16 +6,19 @@ from visto.learn.fit import Learner, Step, fit
 from visto.learn.gradient import GradientLearner
 from visto.learn.outputs import outputs
 from visto.learn.recipe import Recipe
+from visto.learn.sequences import FrameFeed, SequenceFeed
 from visto.learn.state import State, load_state, save_state
 
 __all__ = [
     "LEARNERS",
     "FeatureFeed",
     "Feed",
+    "FrameFeed",
     "GradientLearner",
     "Learner",
     "PixelFeed",
     "Recipe",
+    "SequenceFeed",
     "State",
     "Step",
     "fit",

@@ -8,6 +8,7 @@ from torch import nn
 
 from visto.data.augment import check_names
 from visto.data.augment_boxes import BOX_AUGMENTATIONS
+from visto.data.augment_steps import STEP_AUGMENTATIONS
 from visto.errors import UsageError
 from visto.learn.balance import BALANCES
 from visto.learn.optimiser import OPTIMISERS
@@ -23,7 +24,8 @@ class Recipe:
     ``ema`` is the decay of the moving average of the weights (0: none), which is what is judged and kept.
     ``patience`` stops after that many epochs without a better validation figure (0: never) and keeps the best
     epoch. ``budget`` (seconds, 0: none) lets the clock choose the number of epochs at the start. ``augmentation``
-    names functions of ``visto.data.augment``, or of ``visto.data.augment_boxes`` where boxes are learnt.
+    names functions of ``visto.data.augment``, or of ``visto.data.augment_boxes`` where boxes are learnt, of
+    ``visto.data.augment_steps`` too where sequences are.
     ``precision`` is auto, fp32 or bf16, ``device`` cpu or cuda.
 
     ``pretrained`` begins with the published weights of the model (``visto.models.weights``), ``frozen`` of its first
@@ -65,7 +67,8 @@ class Recipe:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        check_names([name for name in self.augmentation if name not in BOX_AUGMENTATIONS])
+        elsewhere = (*BOX_AUGMENTATIONS, *STEP_AUGMENTATIONS)
+        check_names([name for name in self.augmentation if name not in elsewhere])
         _within("epochs", self.epochs, 0, 100_000, open_low=True)
         _within("batch size", self.batch_size, 1, 65_536)
         _within("learning rate", self.lr, 0, 1e6)

@@ -14,6 +14,7 @@ from torch import nn
 
 from visto.models.attention import attention
 from visto.models.cnn import cnn
+from visto.models.cnn_lstm import cnn_lstm
 from visto.models.efficientnet_lite import efficientnet_lite0
 from visto.models.ensemble import ensemble
 from visto.models.faster_rcnn import faster_rcnn
@@ -53,6 +54,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "lstm": lstm,
     "gru": gru,
     "attention": attention,
+    "cnn_lstm": cnn_lstm,
     "ensemble": ensemble,
     "second_look": second_look,
 }
@@ -64,7 +66,10 @@ CLASSIC = ("majority", "logistic", "svm", "knn", "tree", "forest")
 DETECTORS = ["yolo", "faster_rcnn", "rcnn"]
 
 # read step by step: rows of an image, frames of a clip, steps of a series, as their argument ``over`` says
-SEQUENTIAL = ("rnn", "lstm", "gru", "attention")
+SEQUENTIAL = ("rnn", "lstm", "gru", "attention", "cnn_lstm")
+
+# of these, what reads clips and nothing else
+CLIPS_ONLY = ("cnn_lstm",)
 
 # learnt one part after the other
 STAGED = ("rcnn",)

@@ -150,6 +150,9 @@ WEIGHTS: dict[str, Pretrained] = {
     "efficientnet_lite0": _LITE0,
     "faster_rcnn": replace(_LITE0, read=_checkpoint(_lite_within("backbone", 17)), frozen=4),
     "rcnn": replace(_LITE0, read=_checkpoint(_lite_within("cnn", 18)), frozen=4),
+    "cnn_lstm": replace(
+        _LITE0, read=_checkpoint(_lite_within("encoder", 18)), arguments={"encoder": "efficientnet_lite0"}
+    ),
     "resnet18": Pretrained(
         file="resnet18-f37072fd.pth",
         address="https://download.pytorch.org/models/resnet18-f37072fd.pth",

@@ -1,6 +1,7 @@
 """Classification: one class out of K for each image."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -49,6 +50,7 @@ class Classification:
     decisive = "accuracy"
     blend: Literal["softmax", "sigmoid"] = "softmax"
     needs: Literal["logits", "boxes"] = "logits"
+    sequences = False
     unsuited: frozenset[str] = frozenset()
     augmentations: Sequence[str] = tuple(AUGMENTATIONS)
     looked_at = 0
@@ -142,12 +144,9 @@ class Classification:
         temperature = fit_temperature(logits, truth)
         scores = (logits / temperature).softmax(1)
         misfit = 1 - scores[torch.arange(len(truth)), truth]
-        return Classification(
-            classes=self.classes,
-            temperature=temperature,
-            quantiles=conformal_quantiles(misfit),
-            label_smoothing=self.label_smoothing,
-        )
+        task = copy(self)
+        task.head, task.quantiles = Softmax(temperature), tuple(conformal_quantiles(misfit))
+        return task
 
     def label_set(self, answer: Answer[Label], confidence: float) -> frozenset[int]:
         """The classes that cannot be ruled out at ``confidence`` (0–1). Raises DataError without quantiles."""

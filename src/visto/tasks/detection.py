@@ -43,6 +43,7 @@ class Detection:
     decisive = "map"
     blend: Literal["softmax", "sigmoid"] = "sigmoid"
     needs: Literal["logits", "boxes"] = "boxes"
+    sequences = False
     unsuited = frozenset(
         {
             "balance",

@@ -46,6 +46,7 @@ class MultiLabel:
     decisive = "exact_match"
     blend: Literal["softmax", "sigmoid"] = "sigmoid"
     needs: Literal["logits", "boxes"] = "logits"
+    sequences = False
     unsuited: frozenset[str] = frozenset()
     augmentations: Sequence[str] = tuple(AUGMENTATIONS)
     looked_at = 0

@@ -9,6 +9,8 @@ from visto.models import build_model
 from visto.preprocess import PREPROCESS
 from visto.tasks import TASKS, names_one_class
 
+_STEPS = 3  # of a sequence to try a model on
+
 
 def check_buildable(recipe: Recipe, classes: int) -> None:
     """Raise UsageError for a model that cannot be built, or cannot learn in such batches, and for an unknown precision.
@@ -34,7 +36,8 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
         )
     try:
         # as many images as tell a batch of one (which batch normalisation refuses) from a larger one
-        images = torch.zeros(min(recipe.batch_size, 2), *fit.shape)
+        steps = (_STEPS,) if recipe.model.arguments.get("over", "rows") != "rows" else ()
+        images = torch.zeros(min(recipe.batch_size, 2), *steps, *fit.shape)
         with torch.no_grad():
             found = build_model(recipe.model).train()(images)
             shape = found["logits"].shape

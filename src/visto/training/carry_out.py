@@ -12,10 +12,20 @@ from visto.bundle import Bundle, Manifest, read_own_bundle, write_bundle
 from visto.data.dataset import Dataset
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
-from visto.learn import FeatureFeed, Feed, GradientLearner, PixelFeed, Recipe, State, outputs
+from visto.learn import (
+    FeatureFeed,
+    Feed,
+    FrameFeed,
+    GradientLearner,
+    PixelFeed,
+    Recipe,
+    SequenceFeed,
+    State,
+    outputs,
+)
 from visto.learn.feed import collated, views_of
 from visto.memory import peak_memory
-from visto.models import build_model
+from visto.models import SEQUENTIAL, build_model
 from visto.preprocess import PREPROCESS
 from visto.spec import Spec
 from visto.tasks import TASKS
@@ -182,9 +192,14 @@ def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> Gra
     task = TASKS[recipe.task](classes=classes, label_smoothing=recipe.label_smoothing)
     initial = _initial(recipe, work, voice)
     train, validation = work.prepared.train, work.prepared.validation
-    if recipe.learner == "transfer":
+    feed: Feed
+    if recipe.learner == "transfer" and recipe.model.name in SEQUENTIAL:
+        feed = FrameFeed(recipe, task, train, validation, initial, folder.features)
+    elif train.offsets is not None:
+        feed = SequenceFeed(recipe, task, train, validation, initial)
+    elif recipe.learner == "transfer":
         published = published_classifier(recipe.model.name, voice) if recipe.pretrained else None
-        feed: Feed = FeatureFeed(recipe, task, train, validation, initial, folder.features, published)
+        feed = FeatureFeed(recipe, task, train, validation, initial, folder.features, published)
     else:
         feed = PixelFeed(recipe, task, train, validation, initial)
     return GradientLearner(recipe, task, feed)

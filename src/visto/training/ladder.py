@@ -27,9 +27,10 @@ from visto.training.ensemble import carry_out_asked, carry_out_together
 from visto.training.folder import RunFolder
 from visto.training.inherit import pretrained_weights
 from visto.training.journal import Journal, Row, weighed
+from visto.training.plan import Plan
 from visto.training.prepare import mean_and_deviation, prepare
 from visto.training.rungs import FROZEN, MAJORITY, Rung, at_once, narrower, rungs_for
-from visto.training.settle import Plan, plan_of, settled, tried
+from visto.training.settle import plan_of, settled, tried
 from visto.types import Voice
 
 _FIRST = "majority class"

@@ -11,15 +11,16 @@ import torch
 
 from visto.bundle import Bundle, seen_before
 from visto.data.cache import Pixels, materialise, take
-from visto.data.dataset import Dataset
+from visto.data.dataset import Clip, Dataset
 from visto.data.ledger import Entry, merge
 from visto.errors import DataError
-from visto.preprocess import Fit
+from visto.preprocess import Fit, StepsFit
 from visto.types import SPLITS, Boxes, Labels, Size, Split, Target, Voice
 
 _FEW = 10  # images of a class: below, hardly anything can be said of it
 _SMALL = 8  # pixels: one place of the finest stride of a detector
 _OFTEN = 0.02
+_STEADY = 1e-6  # a number that never changes is not to be divided by 0
 _UNEQUAL = 10  # times as many images in the largest class as in the smallest
 
 
@@ -34,7 +35,9 @@ class Prepared:
     order: str
 
 
-def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: Bundle | None = None) -> Prepared:
+def prepare(
+    dataset: Dataset, fit: Fit | StepsFit, *, threads: int, voice: Voice, parent: Bundle | None = None
+) -> Prepared:
     """Decode every image of the data set (or find it in the cache), the test images too: bad and doubled ones show now.
 
     A validation image whose very content is also trained on, or was by the parent of a fine-tuned model, is rejected:
@@ -68,8 +71,11 @@ def prepare(dataset: Dataset, fit: Fit, *, threads: int, voice: Voice, parent: B
 
 
 def mean_and_deviation(pixels: Pixels) -> tuple[list[float], list[float]]:
-    """Of each channel, in units of 0–1, over up to 20,000 evenly spread images."""
+    """Of each channel, in units of 0–1, over up to 20,000 evenly spread images; of each number of a series' steps."""
     rows = pixels.rows[:: max(1, len(pixels.rows) // 20_000)]
+    if pixels.storage.dtype != torch.uint8:
+        values = pixels.storage[rows].double()
+        return values.mean(0).tolist(), values.std(0, correction=0).clamp_min(_STEADY).tolist()
     channels = pixels.storage.shape[1]
     count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
     for part in torch.split(rows, 512):
@@ -100,7 +106,7 @@ def cautions(classes: Sequence[str], counts: Sequence[int], *, remedy: str = ": 
     return found
 
 
-def small_boxes(train: Pixels, fit: Fit) -> str:
+def small_boxes(train: Pixels, fit: Fit | StepsFit) -> str:
     """A caution where many boxes are hardly to be seen in the model's input; empty where they are not."""
     total = small = 0
     for item, (height, width) in zip(train.items, train.sizes.tolist(), strict=True):
@@ -185,10 +191,11 @@ def stamps(pixels: Pixels) -> dict[str, tuple[int, int]]:
     """Size and time of change of every file by the id of its image, (0, 0) where it is gone."""
     found: dict[str, tuple[int, int]] = {}
     for item in pixels.items:
-        if isinstance(item.source, Path):
+        files = item.source.files if isinstance(item.source, Clip) else (item.source,)
+        if all(isinstance(file, Path) for file in files):
             try:
-                stat = os.stat(item.source)
-                found[item.id] = (stat.st_size, stat.st_mtime_ns)
+                stats = [os.stat(file) for file in files if isinstance(file, Path)]
+                found[item.id] = (sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
             except OSError:
                 found[item.id] = (0, 0)
     return found

@@ -1,7 +1,7 @@
 """What is settled before a run begins: how images are fitted, which model learns, by which recipe, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from visto.data.dataset import Dataset
 from visto.data.facts import Facts, look_at
 from visto.errors import UsageError
 from visto.learn import Recipe
-from visto.models import CLASSIC, DETECTORS, MODELS, STAGED
+from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, MODELS, STAGED
 from visto.models.features.deep import BACKBONE
 from visto.models.weights import WEIGHTS, find
 from visto.preprocess import PREPROCESS, Fit
@@ -33,31 +33,12 @@ from visto.recipes import (
     transfer,
 )
 from visto.tasks import TASKS, names_one_class
+from visto.training.plan import Plan
+from visto.training.settle_sequences import for_sequences, plan_of_sequences
 from visto.training.shape import best_fit
 from visto.types import Size, Voice
 
 _BY_THE_DATA = {"classes", "channels", "size", "fitted"}  # arguments of every model that nobody gives by hand
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is settled before an image is read: how images are fitted, which model learns, with published weights?
-
-    ``fits`` has several where the best is still to be found out. ``why`` says all of it, ``sight`` how images are
-    fitted alone. ``features`` are those of a classic model.
-    """
-
-    fits: tuple[Fit, ...]
-    model: str
-    pretrained: bool
-    grey: bool
-    why: str
-    sight: str = ""
-    features: tuple[str, ...] = ()
-
-    @property
-    def fit(self) -> Fit:
-        return self.fits[0]
 
 
 def settled(
@@ -79,7 +60,9 @@ def settled(
         mean=mean,
         std=std,
     )
-    if plan.model in DETECTORS:
+    if TASKS[dataset.task](classes=("a", "b")).sequences:
+        recipe = for_sequences(recipe, plan, count=images)
+    elif plan.model in DETECTORS:
         recipe = detect(recipe, images=images, pretrained=plan.pretrained)
         recipe = in_stages(recipe) if plan.model in STAGED else recipe
     elif plan.pretrained:
@@ -128,15 +111,17 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
         )
     if taken := sorted(_BY_THE_DATA & (request.arguments or {}).keys()):
         raise UsageError(f"--set {taken[0]}: the data decides it", hint="--size sets the size of the input")
-    facts = facts or look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
     if request.model and request.model not in MODELS:
         raise UsageError(f"no model {request.model!r}", expected=f"one of {', '.join(MODELS)}")
+    if task.sequences:
+        return plan_of_sequences(dataset, request)
+    facts = facts or look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
     if request.model == "ensemble":
         raise UsageError("an ensemble is no model to begin with", hint="--ensemble 5 makes one of five models")
     if request.model == "second_look":
         raise UsageError("a second look is no model by itself", hint="--second-look 0.25 gives one to any model")
-    if request.model and (request.model in DETECTORS) != (task.needs == "boxes"):
-        known = DETECTORS if task.needs == "boxes" else [m for m in MODELS if m not in DETECTORS]
+    if request.model in CLIPS_ONLY or (request.model and (request.model in DETECTORS) != (task.needs == "boxes")):
+        known = DETECTORS if task.needs == "boxes" else [m for m in MODELS if m not in (*DETECTORS, *CLIPS_ONLY)]
         raise UsageError(f"the model {request.model} for {dataset.task}", expected=f"one of {', '.join(known)}")
     if task.needs == "boxes":
         return _plan_of_detector(request, facts)
@@ -225,7 +210,10 @@ def tried(
     """The plan with the fit that suits best, where there are several."""
     task = TASKS[recipe.task](classes=dataset.classes)
     items = [item for item in dataset.items if item.split == "train"]
-    fit, words = best_fit(plan.fits, recipe, weights, task, items, threads=threads, voice=voice)
+    fits = [fit for fit in plan.fits if isinstance(fit, Fit)]
+    if not fits:
+        return plan
+    fit, words = best_fit(fits, recipe, weights, task, items, threads=threads, voice=voice)
     if words:
         voice.say(f"{fit.size.width}×{fit.size.height} pixels ({words})")
     return replace(plan, fits=(fit,))
