@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from visto.data import read
+from visto.data import read, read_again
 from visto.data.dataset import Dataset
 from visto.errors import UsageError, VistoError
 from visto.evaluation import Comparison, Evaluation
@@ -68,6 +68,7 @@ def train(
     repeats: int | None = None,
     seed: int | None = None,
     split_seed: int | None = None,
+    group_by: str | None = None,
     ensemble: int | None = None,
     learning_curve: bool = False,
     resume: bool = False,
@@ -82,10 +83,11 @@ def train(
     A report on the validation images is written to ``report.html`` in ``X.run``; ``samples`` puts pictures into it.
 
     ``budget`` is seconds or words such as "10m"; ``lr`` may be "auto" (a range test). The rest is as in
-    ``visto train --help``; None takes what suits the data. ``ensemble`` is how many models make one;
-    ``learning_curve`` finds out what more images would buy. Raises UsageError, DataError, ModelError, ResourceError.
+    ``visto train --help``; None takes what suits the data. ``ensemble`` is how many models make one; ``group_by`` is,
+    for a path, as in ``visto.read``; ``learning_curve`` finds out what more images would buy. Raises UsageError,
+    DataError, ModelError, ResourceError.
     """
-    dataset = data if isinstance(data, Dataset) else read(data, split_seed=split_seed or 0)
+    dataset = data if isinstance(data, Dataset) else read(data, split_seed=split_seed or 0, group_by=group_by)
     parent = start_from if isinstance(start_from, Model) else load(start_from) if start_from is not None else None
     request = Request(
         model=model,
@@ -163,6 +165,7 @@ def tune(
     device: str | None = None,
     seed: int | None = None,
     split_seed: int | None = None,
+    group_by: str | None = None,
     resume: bool = False,
     inexact: bool = False,
     samples: bool = True,
@@ -177,7 +180,7 @@ def tune(
     everything; without it there are ``trials`` (24), each with a third of the epochs. Needs Optuna. Raises UsageError,
     DataError, ModelError, ResourceError.
     """
-    dataset = data if isinstance(data, Dataset) else read(data, split_seed=split_seed or 0)
+    dataset = data if isinstance(data, Dataset) else read(data, split_seed=split_seed or 0, group_by=group_by)
     request = Request(
         tune=True,
         search=tuple(search) if search is not None else None,
@@ -241,8 +244,7 @@ def evaluate(
 ) -> Evaluation:
     """Judge the model on images that it has not seen. Raises ModelError, DataError."""
     model = model if isinstance(model, Model) else load(model)
-    seed = model.source.manifest.data.get("split_seed", 0)
-    dataset = data if isinstance(data, Dataset) else read(data, split_seed=seed)
+    dataset = data if isinstance(data, Dataset) else read_again(data, model.source.manifest.data)
     if threads:
         torch.set_num_threads(threads)
     return _evaluate(
@@ -271,8 +273,7 @@ def compare(
     where the two have not the same task and classes, ModelError, DataError.
     """
     first, second = (model if isinstance(model, Model) else load(model) for model in (a, b))
-    seed = first.source.manifest.data.get("split_seed", 0)
-    dataset = data if isinstance(data, Dataset) else read(data, split_seed=seed)
+    dataset = data if isinstance(data, Dataset) else read_again(data, first.source.manifest.data)
     if threads:
         torch.set_num_threads(threads)
     return _compare(
@@ -309,9 +310,9 @@ def export(
         torch.set_num_threads(threads)
     if data is None:
         path, format = trained_from(read_run(bundle.path).source, "data=...")
-        data = read(path, format=format, split_seed=bundle.manifest.data.get("split_seed", 0))
+        data = read_again(path, bundle.manifest.data, format=format)
     elif not isinstance(data, Dataset):
-        data = read(data, split_seed=bundle.manifest.data.get("split_seed", 0))
+        data = read_again(data, bundle.manifest.data)
     return Model(
         _export(bundle, Path(out), dataset=data, to=to, int8=int8, max_drift=max_drift, voice=voice or Silent())
     )

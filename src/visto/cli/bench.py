@@ -33,7 +33,7 @@ def command(
     import torch
 
     from visto import api
-    from visto.cli.reading import read_aloud
+    from visto.cli.reading import read_again_aloud
     from visto.exporting import check_exportable
 
     check_exportable()
@@ -50,7 +50,7 @@ def command(
     model = api.load(bundle, trusted=trusted_key or None).bundle
     if data is None:
         data, format = trained_from(read_run(model.path).source, f"visto bench {bundle} --data DATA", format)
-    dataset = read_aloud(data, format, model.manifest.data.get("split_seed", 0), voice)
+    dataset = read_again_aloud(data, format, model.manifest.data, voice)
     recogniser = TorchRecogniser(model)
     items = compared_on(dataset, recogniser)
     loss = Loss(recogniser, items, voice)

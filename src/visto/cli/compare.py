@@ -34,7 +34,7 @@ def command(
     DATA). Where none is left it ends with exit code 3. Every difference is B minus A, with its 95 % interval.
     """
     from visto import api
-    from visto.cli.reading import read_aloud
+    from visto.cli.reading import read_again_aloud
     from visto.errors import UsageError
     from visto.types import SPLITS
 
@@ -42,8 +42,7 @@ def command(
         raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
     voice = Terminal(quiet=quiet)
     first, second = (api.load(path, trusted=trusted_key or None) for path in (a, b))
-    seed = first.source.manifest.data.get("split_seed", 0)
-    dataset = read_aloud(data, format, seed, voice, splits=split is not None)
+    dataset = read_again_aloud(data, format, first.source.manifest.data, voice, splits=split is not None)
     found = api.compare(first, second, dataset, split, threads=threads, voice=voice)
     if first.source.digest == second.source.digest:
         voice.say("careful: A and B are the same model")

@@ -33,7 +33,7 @@ def command(
     (compared by content). Where none is left it ends with exit code 3.
     """
     from visto import api
-    from visto.cli.reading import read_aloud
+    from visto.cli.reading import read_again_aloud
     from visto.errors import UsageError
     from visto.types import SPLITS
 
@@ -41,10 +41,9 @@ def command(
         raise UsageError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
     voice = Terminal(quiet=quiet)
     model = api.load(bundle, trusted=trusted_key or None)
-    seed = model.source.manifest.data.get("split_seed", 0)
     found = api.evaluate(
         model,
-        read_aloud(data, format, seed, voice, splits=split is not None),
+        read_again_aloud(data, format, model.source.manifest.data, voice, splits=split is not None),
         split=split,
         threads=threads,
         voice=voice,

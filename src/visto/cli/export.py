@@ -40,15 +40,14 @@ def command(
     """
     from visto import api
     from visto.bundle import Exported
-    from visto.cli.reading import read_aloud
+    from visto.cli.reading import read_again_aloud
     from visto.report import read_run, trained_from
 
     voice = Terminal(quiet=quiet)
     model = api.load(bundle, trusted=trusted_key or None)
-    seed = model.source.manifest.data.get("split_seed", 0)
     if data is None:
         data, format = trained_from(read_run(model.bundle.path).source, f"visto export {bundle} --data DATA", format)
-    dataset = read_aloud(data, format, seed, voice)
+    dataset = read_again_aloud(data, format, model.source.manifest.data, voice)
     made = api.export(
         model, out, data=dataset, to=to, int8=int8, max_drift=max_drift, threads=threads, voice=voice
     ).source

@@ -28,6 +28,15 @@ TrustedKeys = Annotated[
 ]
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A folder, list file, .npz or name: see visto formats.")]
 Format = Annotated[str | None, typer.Option("--format", help="Read the data as this format instead of finding out.")]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="PATTERN",
+        help="What keeps images or clips together in one split: a regular expression on their ids; its first group (or "
+        "all it matches) names the group. none: nothing. Default: the data's own groups; of clips, what names tell.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -34,7 +34,7 @@ def command(
     from anywhere. History and ledger are taken from X.run, where it lies beside the bundle.
     """
     from visto import api
-    from visto.cli.reading import read_aloud
+    from visto.cli.reading import read_again_aloud
     from visto.errors import UsageError
     from visto.report import read_run, report_path, trained_from
     from visto.types import SPLITS
@@ -46,8 +46,7 @@ def command(
     path = report_path(bundle, out)
     if data is None:
         data, format = trained_from(read_run(bundle).source, f"visto report {bundle} DATA", format)
-    seed = model.bundle.manifest.data.get("split_seed", 0)
-    dataset = read_aloud(data, format, seed, voice, splits=split is not None)
+    dataset = read_again_aloud(data, format, model.bundle.manifest.data, voice, splits=split is not None)
     found = api.evaluate(model, dataset, split=split, threads=threads, voice=voice)
     # of data that the model was not made from, the splits say nothing about its making
     own = dataset.name == model.bundle.manifest.data.get("name") and (dataset.declared or found.left_out or found.seen)

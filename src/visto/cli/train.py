@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from visto.cli.figures import rows_of
-from visto.cli.options import AsJson, Began, Data, Debug, Format, Quiet, Threads, TrustedKeys, assignments
+from visto.cli.options import AsJson, Began, Data, Debug, Format, GroupBy, Quiet, Threads, TrustedKeys, assignments
 from visto.cli.terminal import Terminal, counted, printable, show, show_json, table
 
 
@@ -71,6 +71,7 @@ def command(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness in training.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split, where the data has none.")] = None,
+    group_by: GroupBy = None,
     ensemble: Annotated[
         int | None, typer.Option(min=2, max=20, help="Train so many models and answer by their weighted mean.")
     ] = None,
@@ -99,7 +100,7 @@ def command(
 
     began = context.obj.seconds if isinstance(context.obj, Began) else time.perf_counter()
     voice = Terminal(quiet=quiet)
-    dataset = read_aloud(data, format, split_seed or 0, voice)
+    dataset = read_aloud(data, format, split_seed or 0, group_by, voice)
     parent = api.load(start_from, trusted=trusted_key or None) if start_from is not None else None
     trained = api.train(
         dataset,

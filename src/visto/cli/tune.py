@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from visto.cli.figures import rows_of
-from visto.cli.options import AsJson, Began, Data, Debug, Format, Quiet, Threads, assignments
+from visto.cli.options import AsJson, Began, Data, Debug, Format, GroupBy, Quiet, Threads, assignments
 from visto.cli.terminal import Terminal, counted, printable, show, show_json, table
 
 
@@ -53,6 +53,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu (default) or cuda.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness in training and in what is tried.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split, where the data has none.")] = None,
+    group_by: GroupBy = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a tuning that was stopped.")] = False,
     inexact: Annotated[bool, typer.Option("--inexact", help="Resume on another machine or thread count.")] = False,
     samples: Annotated[
@@ -76,7 +77,7 @@ def command(
 
     began = context.obj.seconds if isinstance(context.obj, Began) else time.perf_counter()
     voice = Terminal(quiet=quiet)
-    dataset = read_aloud(data, format, split_seed or 0, voice)
+    dataset = read_aloud(data, format, split_seed or 0, group_by, voice)
     tuned = api.tune(
         dataset,
         out,

@@ -1,6 +1,8 @@
 """Data sets: one reader a file, and one line here for each. ``read`` finds the reader and gives every item a split."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from visto.data.boxes_list import read_boxes_list, recognises_boxes_list
 from visto.data.cifar import read_cifar, recognises_cifar
@@ -17,6 +19,7 @@ from visto.data.reading import Format, read_with
 from visto.data.voc import read_voc, recognises_voc
 from visto.data.yolo_labels import read_yolo
 from visto.data.yolo_layout import recognises_yolo
+from visto.errors import UsageError
 
 # In the order in which they are asked: boxes before labels, since a list of boxes names labels too; clips before
 # images, since their frames are images too; class folders recognise any folder, and so come last.
@@ -69,10 +72,31 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def read(path_or_name: str | Path, *, format: str | None = None, split_seed: int = 0) -> Dataset:
+def read(
+    path_or_name: str | Path, *, format: str | None = None, split_seed: int = 0, group_by: str | None = None
+) -> Dataset:
     """Read a data set, its format found or named, with a split for every item.
 
+    ``group_by`` is a regular expression that finds the group of an item in its id, or "none"; None takes the groups
+    that the data has, and for clips those that their names tell. Groups stay together in a split that is drawn.
+
     Raises DataError for a path that does not exist, a format that no reader recognises, and whatever the reader
-    refuses; UsageError for a format that is not in ``FORMATS``.
+    refuses; UsageError for a format that is not in ``FORMATS``, and for a pattern that matches no id.
     """
-    return read_with(FORMATS, Path(path_or_name), format=format, split_seed=split_seed)
+    dataset = read_with(FORMATS, Path(path_or_name), format=format, split_seed=split_seed, group_by=group_by)
+    if group_by is not None and not dataset.grouped_by:
+        raise UsageError(
+            f"--group-by {group_by!r} matches no id",
+            expected=f"a pattern that finds the group in ids such as {dataset.items[0].id}",
+        )
+    return dataset
+
+
+def read_again(path_or_name: str | Path, made_from: Mapping[str, Any], *, format: str | None = None) -> Dataset:
+    """Read data for a model in the way its own were read: ``made_from`` is what its manifest says of them (``data``).
+
+    So the same data are split in the same way. Raises as ``read``; groups that are not in other data are no error.
+    """
+    seed, pattern = made_from.get("split_seed", 0), made_from.get("group_by")
+    group_by = pattern if isinstance(pattern, str) else None
+    return read_with(FORMATS, Path(path_or_name), format=format, split_seed=seed, group_by=group_by)

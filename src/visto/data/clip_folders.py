@@ -13,6 +13,7 @@ from pathlib import Path
 from visto.data.class_folders import split_folders
 from visto.data.clips import ONE_FRAME, clips_of, is_moving, is_video
 from visto.data.dataset import Clip, Dataset, Item
+from visto.data.group import straddling
 from visto.data.ledger import Entry
 from visto.data.moving import MOVING_SUFFIXES
 from visto.data.video import VIDEO_SUFFIXES, need_extra
@@ -45,24 +46,26 @@ def read_clip_folders(path: Path) -> Dataset:
     class_of = {id: nfc(id.split("/")[depth - 1]) for id in ids}
     classes = tuple(sorted(set(class_of.values()), key=natural))
     split_of = {id: met.split_of.get(id.split("/")[0]) for id in ids}
-    return Dataset(
+    group_of = {id: nfc(parts[depth]) if len(parts := id.split("/")) > depth + 1 else None for id in ids}
+    labels = {name: Label(index=index) for index, name in enumerate(classes)}
+    data = Dataset(
         name=path.resolve().name,
         format="clip-folders",
         task="sequence",
         classes=classes,
-        items=tuple(
-            Item(
-                id=id,
-                source=clips[id],
-                target=Label(index=classes.index(class_of[id])),
-                split=split_of[id],
-                group=nfc(parts[depth]) if len(parts := id.split("/")) > depth + 1 else None,
-            )
-            for id in ids
-        ),
+        items=tuple(Item(id, clips[id], labels[class_of[id]], split_of[id], group_of[id]) for id in ids),
         ledger=(*walked.rejected, *met.ledger, *ledger, *_empty_folders(walked.folders, met)),
         declared=frozenset(split for split in split_of.values() if split),
+        notes=tuple(_notes(met, {group for group in group_of.values() if group})),
     )
+    return straddling(data)
+
+
+def _notes(met: "_Met", groups: Set[str]) -> Iterator[str]:
+    if met.frames:
+        yield "folders of frames are read as clips (--format class-folders takes each frame for an image)"
+    if groups:
+        yield f"{len(groups):,} groups, named by the folders between class and clip (none with --group-by none)"
 
 
 @dataclass(slots=True, kw_only=True)

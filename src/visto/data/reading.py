@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from visto.data.dataset import Dataset
+from visto.data.group import grouped
 from visto.data.split import assign
 from visto.errors import DataError, UsageError
 
@@ -19,14 +20,16 @@ class Format:
     describe: str
 
 
-def read_with(formats: Mapping[str, Format], path: Path, *, format: str | None, split_seed: int) -> Dataset:
+def read_with(
+    formats: Mapping[str, Format], path: Path, *, format: str | None, split_seed: int, group_by: str | None
+) -> Dataset:
     """Read ``path`` with the format named, or the first in ``formats`` that recognises it."""
     if format is not None and format not in formats:
         raise UsageError(f"{format!r} is not a format", expected=f"one of {', '.join(formats)}")
     try:
         found = formats[format] if format is not None else _detect(formats, path)
         source = str(path.resolve()) if path.exists() else str(path)
-        return assign(replace(found.read(path), source=source), seed=split_seed)
+        return assign(grouped(replace(found.read(path), source=source), group_by), seed=split_seed)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise DataError(f"{error.filename or path} cannot be read: {reason}") from error

@@ -12,7 +12,7 @@ from visto.training.prepare import Prepared
 
 
 def described(dataset: Dataset, prepared: Prepared, split_seed: int) -> dict[str, Any]:
-    """The training data: name, fingerprint and counts, nothing of its content."""
+    """The training data: name, fingerprint, counts and how it was split, nothing of its content."""
     return {
         "name": dataset.name,
         "format": dataset.format,
@@ -21,6 +21,7 @@ def described(dataset: Dataset, prepared: Prepared, split_seed: int) -> dict[str
         "validation": len(prepared.validation.items),
         "ledger": counts(prepared.ledger),
         "split_seed": split_seed,
+        **({"group_by": dataset.grouped_by} if dataset.grouped_by else {}),
     }
 
 
