@@ -1,8 +1,9 @@
 """The conformance checks: what every entry of a table must do. Third parties call the same on what they bring.
 
-    from visto.testing import check_model
+    from visto.testing import check_export, check_model
     def test_mine() -> None:
         check_model(my_builder)  # check_detector for one that finds boxes, check_sequence_model for one of SEQUENTIAL
+        check_export(my_builder)  # of either of the first two; needs visto[export]
 
 A check raises AssertionError that says what is wrong.
 """
@@ -10,22 +11,29 @@ A check raises AssertionError that says what is wrong.
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 
+from visto.bundle import Manifest, read_own_bundle, write_bundle
 from visto.data import FORMATS
-from visto.data.dataset import Dataset
+from visto.data.dataset import Dataset, Item, PixelRow
+from visto.errors import GateError
+from visto.exporting import check_exportable
 from visto.models import DETECTORS, MODELS
+from visto.prediction import TorchRecogniser
+from visto.preprocess import PREPROCESS
 from visto.recipes import Request
 from visto.spec import Spec
 from visto.tasks import TASKS
-from visto.types import Boxes, Size, Task, View
+from visto.types import Boxes, Label, Silent, Size, Target, Task, View
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -141,6 +149,94 @@ def _check_saving(
         before, after = model.eval()(images), again(images)
     same = before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     _require(same, "the model that was saved and read again answers otherwise")
+
+
+def check_export(builder: Callable[..., nn.Module], *, classes: int = 3, shape: Shape = (3, 32, 64)) -> None:
+    """A classifier's or a detector's builder: its ONNX graph answers images of any size as torch does.
+
+    By the gate of ``visto export``, with every answer the same. What is fitted must come fitted from the builder.
+    Raises UsageError without visto[export].
+    """
+    check_exportable()
+    from visto.exporting.gate import check, exact, parity
+    from visto.exporting.graph import body, whole
+
+    bar = replace(exact(0), agreement=1.0, least=0.0)
+    channels, height, width = shape
+    sizes = (2 * height + 5, width - 1), (height - 1, 3 * width)
+    arrays = [_patches(4, (channels, *size), seed=size[0]) for size in sizes]
+    with TemporaryDirectory() as folder, patch.dict(MODELS, it=builder):
+        recogniser = _recogniser(Path(folder) / "it.visto", classes, shape)
+        _tell_apart(recogniser, [recogniser.fit(images) for images in arrays])
+        nothing = Boxes(xyxy=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.int64))
+        target: Target = nothing if recogniser.task.needs == "boxes" else Label(index=0)
+        rows = [PixelRow(images.permute(0, 2, 3, 1).numpy(), k) for images in arrays for k in range(len(images))]
+        items = [Item(id=f"random image {k}", source=row, target=target) for k, row in enumerate(rows)]
+        try:
+            graph = whole(recogniser, body(recogniser, "it"))
+            check(parity(recogniser, graph, items, bar, Silent()), bar)
+        except GateError as error:
+            raise AssertionError(error.message) from error
+
+
+def _patches(n: int, shape: Shape, seed: int) -> Tensor:
+    """Images of random patches, uint8 N×C×H×W: unlike plain noise, they differ when seen from afar."""
+    coarse = torch.randint(0, 256, (n, shape[0], 6, 5), generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(coarse.float(), size=shape[1:]).byte()
+
+
+def _recogniser(path: Path, classes: int, shape: Shape) -> TorchRecogniser:
+    """A bundle, written and read, of the model that the table calls "it"."""
+    channels, size = shape[0], list(shape[1:])
+    spec: Spec[nn.Module] = Spec(name="it", arguments={"classes": classes, "channels": channels, "size": size})
+    scaled = {"mean": [0.5] * channels, "std": [0.25] * channels}
+    preprocess: Spec[Any] = Spec(name="standard", arguments={"size": size, "channels": channels, **scaled})
+    normalise = preprocess.build(PREPROCESS).normalise
+    torch.manual_seed(0)
+    model = spec.build(MODELS).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean of all batches
+    with torch.no_grad():
+        for k in range(10):  # until norms of other kinds know what they see, too
+            out = model(normalise(_patches(16, shape, seed=k)))
+    manifest = Manifest(
+        task="detection" if "boxes" in out else "classification",
+        classes=tuple(f"class {k}" for k in range(classes)),
+        model=spec,
+        preprocess=preprocess,
+        head={},
+        recipe={},
+        data={},
+        metrics={},
+        holds_training_data=False,
+        versions={},
+        created="2026-01-31T00:00:00+00:00",
+    )
+    nothing = torch.zeros(0, 16, dtype=torch.uint8)
+    seen = {"train": nothing, "validation": nothing}
+    return TorchRecogniser(read_own_bundle(write_bundle(path, manifest, model.state_dict(), seen)))
+
+
+def _tell_apart(recogniser: TorchRecogniser, fitted: Sequence[Tensor]) -> None:
+    """Stretch what goes into the head: a model that has learnt nothing says nearly the same of all images.
+
+    Then whatever its graph does otherwise would hardly be seen in the scores.
+    """
+    with torch.no_grad():
+        out = recogniser.model(recogniser.normalise(torch.cat(list(fitted))))
+    known = {}
+    for name in ("logits", "objectness"):
+        if name in out:
+            rows = out[name].flatten(0, -2) if name == "logits" else out[name].flatten()
+            deviation, middle = torch.std_mean(rows, 0)
+            known[name] = middle, torch.where(deviation > 1e-6, 2 / deviation, 1.0)
+
+    def stretched(_: nn.Module, given: tuple[dict[str, Tensor]]) -> tuple[dict[str, Tensor]]:
+        wide = {name: (given[0][name] - middle) * by for name, (middle, by) in known.items()}
+        return ({**given[0], **wide},)
+
+    recogniser.task.head.register_forward_pre_hook(stretched)
 
 
 def check_augmentation(function: Callable[[Tensor, Generator], Tensor]) -> None:
