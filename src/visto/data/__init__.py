@@ -57,7 +57,7 @@ FORMATS: dict[str, Format] = {
     "list": Format(
         read=read_list,
         recognises=recognises_list,
-        describe="a .csv, .tsv or .jsonl of path, label (a|b for several) and, if wanted, split and group",
+        describe="a .csv, .tsv or .jsonl of path (image or clip), label (a|b for several), if wanted split and group",
     ),
     "clip-folders": Format(
         read=read_clip_folders,

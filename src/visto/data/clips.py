@@ -45,7 +45,8 @@ def clips_of(folders: Mapping[str, Sequence[Found]]) -> tuple[dict[str, Clip], l
         whole = [name for name, header in zip(order.names, headers_of[id], strict=True) if isinstance(header, Header)]
         ledger += _left_out(id, order, headers_of[id])
         if len(whole) < 2:
-            reason = ONE_FRAME if whole else f"none of its {len(folders[id])} frames can be used"
+            none = f"none of its {len(folders[id])} frames can be used" if folders[id] else "a folder without frames"
+            reason = ONE_FRAME if whole else none
             ledger.append(Entry(id=id, status="rejected", reason=reason))
             continue
         clips[id] = Clip(files=tuple(found_at[id][name].path for name in whole))

@@ -1,5 +1,7 @@
 """A list that names the classes of each image: CSV, TSV or JSON lines with path, label, and maybe split and group.
 
+The path may also lead to a clip: a folder of frames, or a file that moves. Then all rows do.
+
 One class an image, or several: ``cat|sofa``, in JSON lines also ``["cat", "sofa"]``; ``|`` (or ``[]``) is none of
 them. One such cell makes the whole list a multi-label one. A bar in a name: write it in a JSON list, ``["a|b"]``.
 """
@@ -10,15 +12,17 @@ import json
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from visto.data import boxes_list
 from visto.data.class_folders import SPLIT_NAMES
 from visto.data.content import read_text
-from visto.data.dataset import Dataset, Item
+from visto.data.dataset import Dataset, Item, Source
 from visto.data.ledger import Entry
+from visto.data.listed_clips import clips_at, name_clips
 from visto.data.walk import natural, nfc, walk
 from visto.errors import DataError
 from visto.types import Label, Labels, Split, Target
@@ -115,12 +119,16 @@ def read_list(path: Path) -> Dataset:
         raise DataError(f"no list in {path}", expected=f"one file of {', '.join(LIST_SUFFIXES)}")
     rows = list(_rows(file))
     several = any(row.marks.several for row in rows)
-    judged = _judge(file, rows, several=several)
+    of_clips = name_clips([file.parent / row.path for row in rows if row.path])
+    if several and of_clips:
+        raise DataError(f"{file} names several classes of a clip", expected="one class for each clip")
+    judged = _judge(file, rows, several=several, of_clips=of_clips)
+    sources = _sources(file, judged, of_clips=of_clips)
     if not judged.rows:
         reason = f"; the first: {judged.entries[0].id}: {judged.entries[0].reason}" if judged.entries else ""
         raise DataError(
             f"no usable row in {file}{reason}",
-            expected="rows with the path of an image and its label",
+            expected="rows with the path of an image (or of a clip) and its label",
             hint=f"paths are taken from the folder of the list, {file.parent}",
         )
     classes = tuple(sorted({name for row in judged.rows.values() for name in row.marks.names or ()}, key=natural))
@@ -128,14 +136,14 @@ def read_list(path: Path) -> Dataset:
         raise DataError(f"{file} names no class: every image has none", expected="some images with a class")
     target = _targets(classes, several=several)
     items = tuple(
-        Item(id=id, source=file.parent / row.path, target=target(row.marks), split=row.split, group=row.group)
+        Item(id=id, source=sources[id], target=target(row.marks), split=row.split, group=row.group)
         for id, row in judged.rows.items()
     )
     ledger = judged.entries + (_unlisted(path, file, judged) if path.is_dir() else [])
     return Dataset(
         name=(path if path.is_dir() else file.with_suffix("")).resolve().name,
         format="list",
-        task="multilabel" if several else "classification",
+        task="sequence" if of_clips else "multilabel" if several else "classification",
         classes=classes,
         items=items,
         ledger=tuple(ledger),
@@ -157,7 +165,7 @@ def _targets(classes: tuple[str, ...], *, several: bool) -> Callable[[_Marks], T
     return target
 
 
-def _judge(file: Path, rows: list[_Row], *, several: bool) -> _Judged:
+def _judge(file: Path, rows: list[_Row], *, several: bool, of_clips: bool) -> _Judged:
     """The rows to use by item id, in the order of the list, and an entry for each of the others."""
     judged = _Judged()
     said: dict[str, dict[tuple[str, ...], str]] = {}
@@ -166,7 +174,7 @@ def _judge(file: Path, rows: list[_Row], *, several: bool) -> _Judged:
             said.setdefault(_id(row.path), {}).setdefault(row.marks.key, f"{row.marks} (line {row.line})")
     for row in rows:
         id = _id(row.path)
-        reason = _fault(file, row, list(said.get(id, {}).values()), several=several)
+        reason = _fault(file, row, list(said.get(id, {}).values()), several=several, of_clips=of_clips)
         if not reason and id in judged.rows:
             reason = f"listed before, in line {judged.rows[id].line}"
         if reason:
@@ -182,7 +190,7 @@ def _judge(file: Path, rows: list[_Row], *, several: bool) -> _Judged:
     return judged
 
 
-def _fault(file: Path, row: _Row, said: Sequence[str], *, several: bool) -> str:
+def _fault(file: Path, row: _Row, said: Sequence[str], *, several: bool, of_clips: bool) -> str:
     """Why a row cannot be used, or nothing. ``said`` holds each different label that the list gives its image."""
     if not row.path:
         return "no path"
@@ -197,7 +205,18 @@ def _fault(file: Path, row: _Row, said: Sequence[str], *, several: bool) -> str:
         return "no such file"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "" if stat.S_ISREG(mode) else "not a regular file"
+    return "" if stat.S_ISREG(mode) or (of_clips and stat.S_ISDIR(mode)) else "not a regular file"
+
+
+def _sources(file: Path, judged: _Judged, *, of_clips: bool) -> Mapping[str, Source]:
+    """What each usable row leads to; the rows of clips that cannot be used are taken out of ``judged``."""
+    paths = {id: file.parent / row.path for id, row in judged.rows.items()}
+    if not of_clips:
+        return paths
+    clips, entries = clips_at(paths)
+    judged.rows = {id: judged.rows[id] for id in clips}
+    judged.entries += entries
+    return clips
 
 
 def _id(path: str) -> str:
@@ -207,10 +226,14 @@ def _id(path: str) -> str:
 def _unlisted(folder: Path, file: Path, judged: _Judged) -> list[Entry]:
     """An entry for each file of the folder that no usable row names."""
     walked = walk(folder)
-    spoken = {entry.id.partition(": ")[2] for entry in judged.entries} | set(judged.rows)
-    entries = [entry for entry in walked.rejected if entry.id != file.name and entry.id not in spoken]
+    spoken = {entry.id.partition(": ")[2] or entry.id for entry in judged.entries} | set(judged.rows)
+
+    def is_spoken(id: str) -> bool:
+        return any(part in spoken for part in accumulate(id.split("/"), lambda above, name: f"{above}/{name}"))
+
+    entries = [entry for entry in walked.rejected if entry.id != file.name and not is_spoken(entry.id)]
     for found in walked.images:
-        if found.id not in spoken:
+        if not is_spoken(found.id):
             entries.append(Entry(id=found.id, status="rejected", reason=f"not in {file.name}"))
     return entries
 
