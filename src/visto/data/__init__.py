@@ -16,13 +16,17 @@ from visto.data.idx import read_idx, recognises_idx
 from visto.data.lists import read_list, recognises_list
 from visto.data.npz import read_npz, recognises_npz
 from visto.data.reading import Format, read_with
+from visto.data.series_lines import read_series_lines, recognises_series_lines
+from visto.data.series_npz import read_series_npz, recognises_series_npz
+from visto.data.series_table import read_series_table, recognises_series_table
 from visto.data.voc import read_voc, recognises_voc
 from visto.data.yolo_labels import read_yolo
 from visto.data.yolo_layout import recognises_yolo
 from visto.errors import UsageError
 
 # In the order in which they are asked: boxes before labels, since a list of boxes names labels too; clips before
-# images, since their frames are images too; class folders recognise any folder, and so come last.
+# images, since their frames are images too; series before what is known by its suffix alone; class folders recognise
+# any folder, and so come last.
 FORMATS: dict[str, Format] = {
     "digits": Format(
         read=read_digits, recognises=recognises_digits, describe="the name digits: 1,797 digits of 8×8, embedded"
@@ -32,6 +36,11 @@ FORMATS: dict[str, Format] = {
     ),
     "cifar": Format(
         read=read_cifar, recognises=recognises_cifar, describe="CIFAR-10 and CIFAR-100, binary: data_batch_1.bin …"
+    ),
+    "series-npz": Format(
+        read=read_series_npz,
+        recognises=recognises_series_npz,
+        describe="series of numbers: .npz of train_series (N×T or N×T×F), train_labels, maybe train_lengths …",
     ),
     "npz": Format(read=read_npz, recognises=recognises_npz, describe="MedMNIST: .npz of train_images, train_labels …"),
     "coco": Format(
@@ -53,6 +62,16 @@ FORMATS: dict[str, Format] = {
         read=read_boxes_list,
         recognises=recognises_boxes_list,
         describe="a .csv or .tsv of image, class, xmin, ymin, xmax, ymax (or x, y, width, height)",
+    ),
+    "series-lines": Format(
+        read=read_series_lines,
+        recognises=recognises_series_lines,
+        describe="series of numbers: .jsonl of series ([[x, y], …]), label and, if wanted, id, split and group",
+    ),
+    "series-table": Format(
+        read=read_series_table,
+        recognises=recognises_series_table,
+        describe="series of numbers: a .csv or .tsv, a row a step, of id, label and features, maybe time, split, group",
     ),
     "list": Format(
         read=read_list,

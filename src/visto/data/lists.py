@@ -297,11 +297,15 @@ def _marks_of_json(file: Path, line: int, value: object) -> _Marks:
     return _marks(parts, several=True)
 
 
-def _csv_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str], _Marks]]:
+def separator(file: Path, text: str) -> str:
+    """What stands between the cells of a table, by its name and its first line."""
     first = text.split("\n", 1)[0]
     semicolons = "," not in first and ";" in first  # spreadsheets of half of Europe
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else ";" if semicolons else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    return "\t" if file.suffix.lower() == ".tsv" else ";" if semicolons else ","
+
+
+def _csv_cells(file: Path, text: str) -> Iterator[tuple[int, dict[str, str], _Marks]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(file, text), strict=True)
     try:
         header = next(reader, [])
         columns = _columns(file, header)

@@ -18,7 +18,7 @@ _EXPECTED = "train_images and train_labels (and the same for val and test)"
 
 
 def recognises_npz(path: Path) -> bool:
-    return _file(path) is not None
+    return npz_file(path) is not None
 
 
 def read_npz(path: Path) -> Dataset:
@@ -26,7 +26,7 @@ def read_npz(path: Path) -> Dataset:
 
     Raises DataError for damage, Python objects inside, other layouts, and more than one label an image.
     """
-    file = _file(path)
+    file = npz_file(path)
     if file is None:
         raise DataError(f"not one .npz file in {path}", expected="a .npz file, or a folder with exactly one")
     try:
@@ -52,7 +52,8 @@ def read_npz(path: Path) -> Dataset:
     return dataset_of_arrays(name=file.stem, format="npz", splits=splits)
 
 
-def _file(path: Path) -> Path | None:
+def npz_file(path: Path) -> Path | None:
+    """The archive that ``path`` is, or the only one in that folder."""
     if path.is_dir():
         files = [file for file in path.glob("*.npz") if file.is_file() and not file.name.startswith(".")]
         return files[0] if len(files) == 1 else None
