@@ -98,16 +98,16 @@ class CnnLstm(nn.Module):
         return described.view(len(views_mvchw), -1)
 
 
-class _Strongest(nn.Module):
-    """The convolutions of a cnn, and of what they find the strongest anywhere: N×C×H×W to N×D."""
+class _Found(nn.Module):
+    """The convolutions of a cnn: what they find the strongest anywhere, and what they find where. N×C×H×W to N×D."""
 
     def __init__(self, net: CNN) -> None:
         super().__init__()
         self.features = net.features
 
     def forward(self, images_nchw: Tensor) -> Tensor:
-        out: Tensor = self.features(images_nchw).amax((2, 3))
-        return out
+        found: Tensor = self.features(images_nchw)
+        return torch.cat([found.amax((2, 3)), found.flatten(1)], 1)
 
 
 def cnn_lstm(
@@ -127,7 +127,8 @@ def cnn_lstm(
     dropout: float = 0.0,
     pool: str = "last",
 ) -> CnnLstm:
-    """Each frame through ``encoder``, then an LSTM (or another ``cell``) over what it gives.
+    """Each frame through ``encoder``, then an LSTM over what it gives; or another ``cell``: rnn, gru, attention, or
+    mean, which is blind to order.
 
     The encoder cnn (of ``depth`` and ``width``) learns with the rest; efficientnet_lite0 brings what it learnt on
     photos. ``motion`` lets it see each frame's change from the one before as well; ``pool`` last or mean. Raises
@@ -141,7 +142,9 @@ def cnn_lstm(
     if encoder == "cnn":
         small = cnn(classes=classes, channels=channels, size=size, depth=depth, width=width)
         assert isinstance(small, CNN)  # noqa: S101  (tells mypy)
-        net, features = _Strongest(small), small.classifier[1].in_features
+        net = _Found(small)
+        with torch.no_grad():
+            features = net.eval()(torch.zeros(1, channels, *size)).shape[1]
     else:
         large = efficientnet_lite0(classes=classes, channels=channels, size=size)
         net, features = large.stages, large.classifier.in_features  # type: ignore[assignment, union-attr]
@@ -155,5 +158,5 @@ def cnn_lstm(
         dropout=dropout,
         pool=pool,
     )
-    upper = OverFeatures(int(features) * (1 + motion), hidden, dropout, reader)  # type: ignore[arg-type]
+    upper = OverFeatures(int(features) * (1 + motion), hidden, dropout, reader)
     return CnnLstm(net, upper, motion, (channels, size[0], size[1]))

@@ -16,10 +16,30 @@ from visto.models.recurrence import GATES, Recurrence
 
 OVER = ("rows", "frames", "steps")
 POOLS = ("last", "mean")
+BLIND = "mean"  # the cell that has no order
+
+
+class Unordered(nn.Module):
+    """Steps as they are: with their mean, a reader to which all orders are one. What order is worth is judged by it."""
+
+    causal = True
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.width = features
+
+    def forward(self, x_ntd: Tensor, lengths_n: Tensor | None = None) -> Tensor:
+        return x_ntd
+
+    def start(self, n: int) -> tuple[Tensor, ...]:
+        return ()
+
+    def step(self, x_nd: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return x_nd, state
 
 
 class Reader(nn.Module):
-    """Features of the steps N×T×D to logits N×K; ``cell`` is rnn, lstm, gru or attention.
+    """Features of the steps N×T×D to logits N×K; ``cell`` is rnn, lstm, gru, attention, or mean (blind to order).
 
     ``pool`` says what is judged: what the ``last`` step left, or the ``mean`` over all. Attention has ``heads`` and
     looks ``window`` steps back. Raises UsageError for arguments out of range.
@@ -41,9 +61,11 @@ class Reader(nn.Module):
     ) -> None:
         super().__init__()
         _check(cell, hidden, layers, bidirectional, pool, heads, window)
-        self.pool = pool
-        self.body: Recurrence | CausalAttention
-        if cell == "attention":
+        self.pool = "mean" if cell == BLIND else pool
+        self.body: Recurrence | CausalAttention | Unordered
+        if cell == BLIND:
+            self.body = Unordered(features)
+        elif cell == "attention":
             self.body = CausalAttention(
                 features, width=hidden, layers=layers, heads=heads, window=window, dropout=dropout
             )
@@ -158,13 +180,15 @@ def _mean(found_ntw: Tensor, lengths_n: Tensor | None) -> Tensor:
 
 
 def _check(cell: str, hidden: int, layers: int, bidirectional: bool, pool: str, heads: int, window: int) -> None:
-    known = (*GATES, "attention")
+    known = (*GATES, "attention", BLIND)
     if cell not in known:
         raise UsageError(f"no cell {cell!r}", expected=f"one of {', '.join(known)}")
     if pool not in POOLS:
         raise UsageError(f"no pool {pool!r}", expected=f"one of {', '.join(POOLS)}")
     if not (1 <= hidden <= 4096 and 1 <= layers <= 16):
         raise UsageError(f"{layers} layers of {hidden} units", expected="layers 1 to 16, hidden 1 to 4096")
+    if cell == BLIND and bidirectional:
+        raise UsageError("a mean that looks both ways", hint="it knows no order: leave bidirectional out")
     if cell != "attention":
         return
     if bidirectional:

@@ -12,7 +12,7 @@ def few_clips(recipe: Recipe, *, clips: int, grey: bool) -> Recipe:
     Heavy augmentation in time at each step: speed, cuts, missed frames.
     """
     known = WEIGHTS["cnn_lstm"]
-    views = max(2, min(8, round(600 / max(1, clips))))
+    views = max(2, min(4, round(300 / max(1, clips))))
     spatial = ("zoom", "colour") if grey else ("flip", "zoom", "colour")
     arguments = {"encoder": "efficientnet_lite0", "motion": True, "cell": "gru", "hidden": 64, "pool": "mean"}
     return replace(
@@ -36,8 +36,8 @@ def many_clips(recipe: Recipe, *, clips: int) -> Recipe:
     """Encoder and recurrent net learn together, from nothing."""
     return replace(
         recipe,
-        epochs=max(4, min(40, round(12_000 / max(1, clips)))),
-        batch_size=32,
+        epochs=max(4, min(150, round(12_000 / max(1, clips)))),
+        batch_size=max(8, min(32, recipe.batch_size)),
         lr=3e-3,
         augmentation=(*recipe.augmentation, "speed"),
     )
