@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 import visto
+from tests.data.clips import write_clip, write_film
 from tests.scenes import make_scenes
 from visto import testing
 from visto.data import read
@@ -139,6 +140,40 @@ def test_data_with_boxes(tmp_path: Path) -> None:
     data = read(make_scenes(tmp_path / "data", 15))
     assert data.task == "detection"
     testing.check_dataset(data)
+
+
+def test_data_of_clips(tmp_path: Path) -> None:
+    for label in ("walk", "run"):
+        for k in range(4):
+            write_clip(tmp_path / label / f"{k}")
+            write_film(tmp_path / label / f"{k}.gif")
+    data = read(tmp_path)
+    assert (data.format, data.task, len(data)) == ("clip-folders", "sequence", 16)
+    testing.check_dataset(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "a.jsonl",
+            '{"series": [[1, 2], [3, null], [5, 6]], "label": "x"}\n{"series": [[1, 2], [3, 4]], "label": "y"}',
+        ),
+        ("a.csv", "id,label,x\n1,a,0\n1,a,\n2,b,1\n2,b,2\n2,b,3\n"),
+    ],
+)
+def test_data_of_series(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    data = read(tmp_path / name)
+    assert data.task == "sequence"
+    testing.check_dataset(data)
+
+
+def test_series_in_arrays(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "a.npz", series=np.ones((4, 5, 2)), labels=np.array([0, 1, 0, 1]), lengths=np.array([5, 3, 2, 5])
+    )
+    testing.check_dataset(read(tmp_path))
 
 
 def test_the_checks_can_fail() -> None:

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
@@ -24,7 +25,7 @@ from torch import Generator, Tensor, nn
 
 from visto.bundle import Manifest, read_own_bundle, write_bundle
 from visto.data import FORMATS
-from visto.data.dataset import Dataset, Item, PixelRow
+from visto.data.dataset import Clip, Dataset, Item, PixelRow, Steps
 from visto.errors import GateError
 from visto.exporting import check_exportable
 from visto.models import DETECTORS, MODELS
@@ -274,7 +275,10 @@ def check_box_augmentation(function: Callable[[Tensor, Tensor, Generator], tuple
 
 
 def check_dataset(dataset: Dataset) -> None:
-    """What a reader gives: unique ids, known splits and classes, labels within them, every rejection with a reason."""
+    """What a reader gives: unique ids, known splits and classes, labels within them, every rejection with a reason.
+
+    Clips have two frames or more, or one file that moves; series have a finite number everywhere.
+    """
     ids = [item.id for item in dataset.items]
     _require(len(set(ids)) == len(ids), "two items have one id")
     _require(dataset.format in FORMATS, f"format {dataset.format!r} is not in the table")
@@ -287,8 +291,19 @@ def check_dataset(dataset: Dataset) -> None:
         _require(placed == isinstance(item.target, Boxes), f"{item.id} is no {dataset.task}")
         if isinstance(item.target, Boxes):
             _check_boxes(item.id, item.target)
+        _check_source(item)
     for entry in dataset.ledger:
         _require(entry.status == "kept" or bool(entry.reason), f"{entry.id} is {entry.status} without a reason")
+
+
+def _check_source(item: Item) -> None:
+    source = item.source
+    if isinstance(source, Clip):
+        _require((len(source.files) == 1) if source.moving else (len(source.files) > 1), f"{item.id} is no clip")
+    if isinstance(source, Steps):
+        whole = source.array.dtype == np.float32 and source.array.ndim == 2 and np.isfinite(source.values).all()
+        _require(bool(whole), f"{item.id} is no T×F of float32, finite")
+        _require(0 <= source.start < source.stop - 1 < len(source.array), f"{item.id} has fewer than two steps")
 
 
 def _check_boxes(id: str, boxes: Boxes) -> None:

@@ -26,7 +26,8 @@ def _said(dataset: Dataset, voice: Terminal, *, splits: bool) -> Dataset:
     found = Counter([item.split for item in dataset.items])
     sizes = ", ".join(f"{found[name]:,} {name}" for name in SPLITS if found[name])
     origin = "" if dataset.declared else " (split by us)"
-    amount = f"{sizes}{origin}" if splits or dataset.declared else counted(len(dataset), "image")
+    thing = "sequence" if dataset.task == "sequence" else "image"
+    amount = f"{sizes}{origin}" if splits or dataset.declared else counted(len(dataset), thing)
     voice.say(f"{dataset.name}: {dataset.format}, {dataset.task}; {amount}")
     for note in dataset.notes:
         voice.say(note)
