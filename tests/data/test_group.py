@@ -91,7 +91,7 @@ def test_it_is_said_and_kept(tmp_path: Path) -> None:
             for take in (1, 2):
                 write_clip(tmp_path / label / f"{person}_{label}_{take}", 4)
     data = read(tmp_path)
-    assert "9 groups read from the names (daria, denis, eli, …); none of them is in two splits" in data.notes[-1]
+    assert "9 groups read from the names (daria, denis, eli, …): none of them is in two splits" in data.notes[-1]
     assert f"--group-by '{data.grouped_by}'" in data.notes[-1]
     again = read_again(tmp_path, {"split_seed": 0, "group_by": data.grouped_by})
     assert again.items == data.items
@@ -100,7 +100,7 @@ def test_it_is_said_and_kept(tmp_path: Path) -> None:
     assert {item.group for item in read(tmp_path, group_by="(?<=/)[a-k]").items} == {"d", "e", "i"}.union([None])
     some = read(tmp_path, group_by="(daria)_")
     assert Counter(item.group for item in some.items) == {"daria": 8, None: 64}
-    assert "64 without a group, each by itself" in some.notes[-1]
+    assert "by the pattern '(daria)_' (daria), and 64 without a group, each by itself" in some.notes[-1]
 
 
 def test_patterns_that_cannot_be(tmp_path: Path) -> None:

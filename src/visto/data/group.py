@@ -48,10 +48,11 @@ def grouped(dataset: Dataset, pattern: str | None) -> Dataset:
         if dataset.task != "sequence" or any(item.group for item in dataset.items):
             return dataset
         pattern = found_pattern(dataset)
-        return _with(dataset, pattern, "read from the names") if pattern else dataset
+        way = f"; this is --group-by '{pattern}', and another pattern, or none, overrules it"
+        return _with(dataset, pattern, "read from the names", way) if pattern else dataset
     if pattern == NONE:
         return replace(dataset, items=tuple(replace(item, group=None) for item in dataset.items), grouped_by=NONE)
-    return _with(dataset, pattern, "as --group-by says")
+    return _with(dataset, pattern, f"by the pattern '{pattern}'")
 
 
 def found_pattern(dataset: Dataset) -> str:
@@ -69,7 +70,8 @@ def _kinds() -> list[_Kind]:
     kinds = [_Kind(rf"(?i)(?<!{_LETTERS})({name}[_ -]?\d+)[^/]*$") for name in _SURE]
     kinds += [_Kind(rf"(?i)(?<!{_LETTERS})({name}\d+)[^/]*$", several=True) for name in _SHORT]
     # the words in a name, counted from its beginning, and from its end
-    kinds += [_Kind(rf"(?:^|/)(?:[^/_. -]+[_. -]+){{{k}}}({_LETTERS}{{2,}})[^/]*$", word=True) for k in range(4)]
+    skips = ["", *(rf"(?:[^/_. -]+[_. -]+){{{k}}}" for k in range(1, 4))]
+    kinds += [_Kind(rf"(?:^|/){skip}({_LETTERS}{{2,}})[^/]*$", word=True) for skip in skips]
     ends = [rf"(?:^|[/_ -])({_LETTERS}{{2,}})[^/_ -]*(?:[_ -][^/_ -]*){{{k}}}$" for k in range(3)]
     return kinds + [_Kind(end, word=True) for end in ends]
 
@@ -102,20 +104,18 @@ def _fits(kind: _Kind, groups: Mapping[str, str], class_of: Mapping[str, int], c
     return sum(len(inside) > 1 for inside in found.values()) >= _RECUR * len(found)
 
 
-def _with(dataset: Dataset, pattern: str, origin: str) -> Dataset:
+def _with(dataset: Dataset, pattern: str, origin: str, way: str = "") -> Dataset:
     groups = _groups(pattern, dataset.items)
     if not groups:
         return dataset
     names = sorted(set(groups.values()), key=natural)
     some = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    words = [f"{len(names):,} groups {origin} ({some})"]
-    if not dataset.declared:
-        words.append("none of them is in two splits")
+    words = f"{len(names):,} groups {origin} ({some})"
     if alone := len(dataset.items) - len(groups):
-        words.append(f"{alone:,} without a group, each by itself")
-    notes = [f"{'; '.join(words)} (--group-by '{pattern}'; others by another pattern, none by none)"]
+        words += f", and {alone:,} without a group, each by itself"
+    words += way if dataset.declared else f": none of them is in two splits{way}"
     items = tuple(replace(item, group=groups.get(item.id)) for item in dataset.items)
-    return straddling(replace(dataset, items=items, grouped_by=pattern, notes=(*dataset.notes, *notes)))
+    return straddling(replace(dataset, items=items, grouped_by=pattern, notes=(*dataset.notes, words)))
 
 
 def straddling(dataset: Dataset) -> Dataset:
