@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.data.clips import write_clip, write_film, write_frames
 
 from visto.data import read
@@ -67,6 +69,8 @@ def test_a_folder_between_class_and_clip_is_its_group(tmp_path: Path) -> None:
     groups = {item.id: item.group for item in data.items}
     assert groups["walk/ira/a"] == groups["run/ira/b.gif"] == groups["run/ira/morning/c"] == "ira"
     assert groups["run/alone"] is None and len(groups) == 15 and data.ledger == ()
+    assert data.notes[-1].startswith("3 groups, named by the folders between class and clip")
+    assert data.notes[-1].endswith("; without one: 1, each by itself")
     assert recognises_clip_folders(tmp_path)
 
 
@@ -241,6 +245,15 @@ def test_the_numbers_in_names() -> None:
     assert not ordered([]).names and not ordered(["a.png"]).numbers
     assert ordered(["1.png", "001.jpg"]).double == (("1.png", "001.jpg"),)
     assert ordered(["1.png", "8.png", "31.png"]).missing == ""
+
+
+@given(st.lists(st.from_regex(r"[ab_]{0,2}[0-9]{0,3}[ab_]{0,1}[0-9]{0,2}\.(png|jpg)", fullmatch=True), unique=True))
+def test_every_name_is_a_frame_or_said(names: list[str]) -> None:
+    found = ordered(names)
+    assert sorted([*found.names, *found.odd, *(out for out, _ in found.double)]) == sorted(names)
+    assert list(found.numbers) == sorted(set(found.numbers))
+    assert len(found.numbers) in (0, len(found.names)) and {kept for _, kept in found.double} <= set(found.names)
+    assert isinstance(found.missing, str) and (found.step > 0 or not found.missing)
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp"])

@@ -56,16 +56,18 @@ def read_clip_folders(path: Path) -> Dataset:
         items=tuple(Item(id, clips[id], labels[class_of[id]], split_of[id], group_of[id]) for id in ids),
         ledger=(*walked.rejected, *met.ledger, *ledger, *_empty_folders(walked.folders, met)),
         declared=frozenset(split for split in split_of.values() if split),
-        notes=tuple(_notes(met, {group for group in group_of.values() if group})),
+        notes=tuple(_notes(met, list(group_of.values()))),
     )
     return straddling(data)
 
 
-def _notes(met: "_Met", groups: Set[str]) -> Iterator[str]:
+def _notes(met: "_Met", groups: Sequence[str | None]) -> Iterator[str]:
     if met.frames:
         yield "folders of frames are read as clips (--format class-folders takes each frame for an image)"
-    if groups:
-        yield f"{len(groups):,} groups, named by the folders between class and clip (none with --group-by none)"
+    if names := {group for group in groups if group}:
+        alone = groups.count(None)
+        uneven = f"; without one: {alone:,}, each by itself" if alone else ""
+        yield f"{len(names):,} groups, named by the folders between class and clip (--group-by none: no groups){uneven}"
 
 
 @dataclass(slots=True, kw_only=True)
