@@ -210,6 +210,23 @@ _ROWS = (
         claims=(Versus(peer="keras", faster=5), Versus(peer="keras", faster=10, stretch=True)),
     ),
     Row(
+        name="rows",
+        shows="MNIST row by row: the accuracy of a textbook LSTM of 128 units in a third of its time",
+        contenders=(
+            Script(name="keras", file="peers/keras_rows.py", environment="keras_textbook"),
+            Visto(data="mnist", options=("--as", "rows", "--epochs", "1.5")),
+        ),
+        repeats=3,
+        claims=(Versus(peer="keras", faster=3), Target(least=0.98, within=20)),
+    ),
+    Row(
+        name="rows-989",
+        shows="MNIST row by row to 0.989 in ten minutes, by --as rows",
+        contenders=(Visto(data="mnist", options=("--as", "rows")),),
+        repeats=3,
+        claims=(Target(least=0.989, within=600),),
+    ),
+    Row(
         name="clothing-transfer",
         shows="photos of clothes: the accuracy of a plain PyTorch fine-tune, less 1.5 points at most, in a fraction",
         contenders=(_torch("clothing", repeats=3), Visto(data="clothing")),

@@ -74,6 +74,18 @@ def test_a_classifier_of_images_of_any_size(tmp_path: Path, crop: str) -> None:
         assert answers_of(graph, given_images)["scores"] == pytest.approx(expected.numpy(), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "attention"])
+@pytest.mark.parametrize("pool", ["last", "mean"])
+def test_an_image_that_is_read_row_by_row(tmp_path: Path, name: str, pool: str) -> None:
+    layers = {"layers": 2, "hidden": 8, "pool": pool, **({} if name == "attention" else {"bidirectional": True})}
+    recogniser = TorchRecogniser(bundle(tmp_path / "a.visto", name, size=(6, 8), arguments=layers))
+    graph = whole(recogniser, body(recogniser, name))
+    for n in (1, 3):
+        given_images = images(n, 6, 8)
+        expected = recogniser.tensors(recogniser.fit(decoded(given_images)))["scores"]
+        assert answers_of(graph, given_images)["scores"] == pytest.approx(expected.numpy(), abs=1e-5)
+
+
 def test_boxes_are_in_pixels_of_the_image_that_was_given(tmp_path: Path) -> None:
     made = bundle(
         tmp_path / "a.visto", "yolo", task="detection", size=(64, 96), crop="letterbox", head={"threshold": 0.0}

@@ -48,7 +48,8 @@ def test_a_layer_computes_what_torch_computes(cell: str) -> None:
             theirs.parameters(), (layer.weight_in, layer.weight_back, layer.bias, back), strict=True
         ):
             parameter.copy_(value)
-    torch.testing.assert_close(layer(inputs), theirs(inputs)[0], atol=1e-5, rtol=1e-5)
+    for found in (layer(inputs), layer.unrolled(inputs)):
+        torch.testing.assert_close(found, theirs(inputs)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_carried_over_begins_orthogonal_and_remembering() -> None:

@@ -12,7 +12,7 @@ def command(as_json: AsJson = False, debug: Debug = False) -> None:
     from visto.models import MODELS
     from visto.models.weights import WEIGHTS, find
 
-    given = {"classes", "channels", "size"}
+    given = {"classes", "channels", "size", "over"}
     found: dict[str, dict[str, object]] = {}
     for name, builder in MODELS.items():
         about = inspect.cleandoc(builder.__doc__ or "").split("\n\n")[0]

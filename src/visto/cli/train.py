@@ -23,6 +23,9 @@ def command(
         str | None,
         typer.Option(help="What a classic model sees: some of raw,hog,lbp,colour,edges,co-occurrence,deep."),
     ] = None,
+    read_as: Annotated[
+        str | None, typer.Option("--as", help="rows: read images row by row, by lstm unless --model says otherwise.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model, e.g. depth=4.")
     ] = None,
@@ -108,6 +111,7 @@ def command(
         model=model,
         arguments=assignments(settings or []),
         features=_names(features),
+        read_as=read_as,
         start_from=parent,
         size=size,
         budget=budget,

@@ -32,8 +32,23 @@ class Layer(nn.Module):
                 self.bias[hidden : 2 * hidden] = 1.0
 
     def forward(self, x_ntd: Tensor) -> Tensor:
-        given = F.linear(x_ntd, self.weight_in, self.bias)  # of all steps at once: one large product
-        state, found = self.start(len(x_ntd)), []
+        if torch.compiler.is_exporting():
+            return self.unrolled(x_ntd)
+        back = torch.zeros_like(self.bias)
+        if self.cell == "gru":
+            back = torch.cat([back[self.hidden :], self.bias_new])
+        start = [value[None] for value in self.start(x_ntd.shape[0])]
+        weights = [self.weight_in, self.weight_back, self.bias, back]
+        # torch's kernels (oneDNN, cuDNN) want to know beforehand whether there will be a way back, and no dropout here
+        rest = (weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
+        if self.cell == "lstm":
+            return torch.lstm(x_ntd, start, *rest)[0]
+        return (torch.gru if self.cell == "gru" else torch.rnn_tanh)(x_ntd, start[0], *rest)[0]
+
+    def unrolled(self, x_ntd: Tensor) -> Tensor:
+        """The same in plain operations, one step after the other, for as many steps as there are now."""
+        given = F.linear(x_ntd, self.weight_in, self.bias)
+        state, found = self.start(x_ntd.shape[0]), []
         for step in given.unbind(1):
             state = self.advance(step, state)
             found.append(state[0])

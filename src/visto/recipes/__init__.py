@@ -5,6 +5,7 @@ from visto.recipes.default import default_model, default_size, detector_size, pr
 from visto.recipes.detect import averaged, detect, in_stages
 from visto.recipes.fine_tune import fine_tune
 from visto.recipes.override import Request, apply, check_same
+from visto.recipes.rows import rows
 from visto.recipes.sequences import few_clips, many_clips, series
 from visto.recipes.speedrun import speedrun
 from visto.recipes.transfer import transfer
@@ -25,6 +26,7 @@ __all__ = [
     "in_stages",
     "many_clips",
     "pretrained_sizes",
+    "rows",
     "series",
     "speedrun",
     "suggest",

@@ -16,7 +16,8 @@ class Request:
     """The options of a training run as given; None where nothing was said. Names as in Recipe.
 
     ``size`` is the side of the model's input in pixels. ``arguments`` go to the model's builder (depth, width, …).
-    ``features`` are what a classic model sees of an image (``visto.models.features``).
+    ``features`` are what a classic model sees of an image (``visto.models.features``). ``read_as`` is "rows" where an
+    image is to be read row by row.
     ``start_from`` is the manifest digest of the bundle that is fine-tuned. ``prepare`` has steps of
     ``visto.preprocess.STEPS``. ``scratch`` leaves pretrained weights out, ``download`` allows to fetch them;
     ``unfreeze`` says how many of a backbone's last stages learn. ``ensemble`` is how many models make one;
@@ -28,6 +29,7 @@ class Request:
     size: int | None = None
     arguments: Mapping[str, Any] | None = None
     features: Sequence[str] | None = None
+    read_as: str | None = None
     start_from: str | None = None
     epochs: float | None = None
     batch_size: int | None = None
@@ -80,6 +82,7 @@ _NOT_IN_RECIPE = {
     "size",
     "arguments",
     "features",
+    "read_as",
     "start_from",
     "split_seed",
     "prepare",

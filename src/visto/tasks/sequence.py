@@ -6,7 +6,18 @@ from visto.data.augment import AUGMENTATIONS
 from visto.data.augment_steps import STEP_AUGMENTATIONS
 from visto.tasks.classification import Classification
 
-_UNSUITED = {"ensemble", "features", "learning_curve", "mixup", "prepare", "repeats", "second_look", "tune", "unfreeze"}
+_UNSUITED = {
+    "ensemble",
+    "features",
+    "learning_curve",
+    "mixup",
+    "prepare",
+    "read_as",
+    "repeats",
+    "second_look",
+    "tune",
+    "unfreeze",
+}
 
 
 def sequence(

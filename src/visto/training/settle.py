@@ -10,7 +10,7 @@ from visto.data.dataset import Dataset
 from visto.data.facts import Facts, look_at
 from visto.errors import UsageError
 from visto.learn import Recipe
-from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, MODELS, STAGED
+from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, MODELS, SEQUENTIAL, STAGED
 from visto.models.features.deep import BACKBONE
 from visto.models.weights import WEIGHTS, find
 from visto.preprocess import PREPROCESS, Fit
@@ -28,6 +28,7 @@ from visto.recipes import (
     fine_tune,
     in_stages,
     pretrained_sizes,
+    rows,
     speedrun,
     suggest,
     transfer,
@@ -38,7 +39,7 @@ from visto.training.settle_sequences import for_sequences, plan_of_sequences
 from visto.training.shape import best_fit
 from visto.types import Size, Voice
 
-_BY_THE_DATA = {"classes", "channels", "size", "fitted"}  # arguments of every model that nobody gives by hand
+_BY_THE_DATA = {"classes", "channels", "size", "over", "fitted"}  # arguments of every model that nobody gives by hand
 
 
 def settled(
@@ -71,6 +72,8 @@ def settled(
         recipe = classic(recipe, plan.features)
     if plan.model == "speedrun":
         recipe = speedrun(recipe, images=images)
+    if plan.model in SEQUENTIAL:
+        recipe = rows(recipe, images=images)
     if parent is not None:
         recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
         if plan.model in DETECTORS:  # what stayed as it was while the parent learnt stays so
@@ -88,7 +91,7 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
     """
     task = TASKS[dataset.task](classes=("a", "b"))  # what it is like; whether the data's are enough is said later
     if parent is not None:
-        if request.model or request.size or request.arguments or request.prepare or request.scratch:
+        if request.model or request.size or request.arguments or request.prepare or request.scratch or request.read_as:
             raise UsageError("a bundle that is fine-tuned brings its own model and fit", hint="leave --from out")
         preprocess, name = parent.manifest.preprocess.build(PREPROCESS), parent.manifest.model.name
         if (name in DETECTORS) != (task.needs == "boxes"):
@@ -111,6 +114,7 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
         )
     if taken := sorted(_BY_THE_DATA & (request.arguments or {}).keys()):
         raise UsageError(f"--set {taken[0]}: the data decides it", hint="--size sets the size of the input")
+    request = _read_as(request, task.needs)
     if request.model and request.model not in MODELS:
         raise UsageError(f"no model {request.model!r}", expected=f"one of {', '.join(MODELS)}")
     if task.sequences:
@@ -129,7 +133,7 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
         facts, images=len(dataset), one_class=names_one_class(dataset.task), scratch=bool(request.scratch)
     )
     if request.model:
-        name, why = request.model, "as asked"
+        name, why = request.model, "as asked, row by row" if request.model in SEQUENTIAL else "as asked"
     pretrained = name in WEIGHTS and not request.scratch
     if name in CLASSIC and (request.ensemble or not names_one_class(dataset.task)):
         what = "an ensemble" if request.ensemble else "several labels an image"
@@ -170,6 +174,18 @@ def check_suited(dataset: Dataset, request: Request) -> None:
             if name == "tune":
                 raise UsageError(f"visto tune with {dataset.task}", hint="visto train takes the default settings")
             raise UsageError(f"--{name.replace('_', '-')} with {dataset.task}", hint="leave it out")
+
+
+def _read_as(request: Request, needs: str) -> Request:
+    """The request with a model that reads images as asked. Raises UsageError where there is none."""
+    if request.read_as is None:
+        return request
+    if request.read_as != "rows" or needs == "boxes":
+        met = f"--as {request.read_as}" + (" with boxes" if needs == "boxes" else "")
+        raise UsageError(met, expected="images with classes as rows", hint="leave --as out")
+    if request.model is not None and request.model not in SEQUENTIAL:
+        raise UsageError(f"--as rows with the model {request.model}", expected=f"one of {', '.join(SEQUENTIAL)}")
+    return replace(request, model=request.model or "lstm")
 
 
 def _plan_of_detector(request: Request, facts: Facts) -> Plan:
