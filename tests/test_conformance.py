@@ -96,7 +96,7 @@ def test_every_feature_is_exported() -> None:
     assert {name for some in FITTED_ON.values() for name in some} == set(FEATURES)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("rcnn", *SEQUENTIAL)])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("rcnn", *CLIPS_ONLY)])
 def test_model_exported(name: str, tmp_path: Path) -> None:
     if name in CLASSIC:
         testing.check_export(fitted(name, tmp_path / "fitted.visto"), shape=(3, 32, 32))

@@ -63,6 +63,8 @@ def settled(
     )
     if TASKS[dataset.task](classes=("a", "b")).sequences:
         recipe = for_sequences(recipe, plan, count=images)
+    elif plan.model in SEQUENTIAL:
+        recipe = rows(recipe, images=images)
     elif plan.model in DETECTORS:
         recipe = detect(recipe, images=images, pretrained=plan.pretrained)
         recipe = in_stages(recipe) if plan.model in STAGED else recipe
@@ -72,8 +74,6 @@ def settled(
         recipe = classic(recipe, plan.features)
     if plan.model == "speedrun":
         recipe = speedrun(recipe, images=images)
-    if plan.model in SEQUENTIAL:
-        recipe = rows(recipe, images=images)
     if parent is not None:
         recipe = fine_tune(recipe, parent.manifest.model, parent.manifest.preprocess)
         if plan.model in DETECTORS:  # what stayed as it was while the parent learnt stays so
@@ -183,8 +183,9 @@ def _read_as(request: Request, needs: str) -> Request:
     if request.read_as != "rows" or needs == "boxes":
         met = f"--as {request.read_as}" + (" with boxes" if needs == "boxes" else "")
         raise UsageError(met, expected="images with classes as rows", hint="leave --as out")
-    if request.model is not None and request.model not in SEQUENTIAL:
-        raise UsageError(f"--as rows with the model {request.model}", expected=f"one of {', '.join(SEQUENTIAL)}")
+    known = [name for name in SEQUENTIAL if name not in CLIPS_ONLY]
+    if request.model is not None and request.model not in known:
+        raise UsageError(f"--as rows with the model {request.model}", expected=f"one of {', '.join(known)}")
     return replace(request, model=request.model or "lstm")
 
 
