@@ -7,7 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from visto.bundle import SUFFIX, Bundle, Exported, read_bundle, read_exported, trusted_keys
+from visto.bundle import (
+    SUFFIX,
+    Bundle,
+    Exported,
+    check_outside,
+    looked_over,
+    read_bundle,
+    read_exported,
+    sealed_at,
+    trusted_keys,
+)
 from visto.data.content import read_content
 from visto.errors import ModelError
 from visto.files import new_folder
@@ -64,11 +74,25 @@ class Model:
         raise found.error
 
     def save(self, path: str | Path) -> Path:
-        """Copy the bundle to ``path``, which must not exist. Raises UsageError, ResourceError, ModelError."""
-        source = self.bundle.path
+        """Copy the bundle to ``path``, which must not exist, with its signature.
+
+        Raises ModelError for an exported file, and where it is not what was loaded any more; UsageError, ResourceError.
+        """
+        if isinstance(self.source, Exported):
+            together = ", ".join(sorted(sealed_at(self.path).names))
+            raise ModelError(
+                f"{self.path} is an exported file, which is not saved again",
+                expected="a bundle",
+                hint=f"copy its files together, under their own names: {together}",
+            )
+        check_outside(Path(path))
+        whole = looked_over(self.path)
+        if self.source.digest not in whole.digests.values():
+            raise ModelError(f"{self.path} is not what was loaded from it any more", hint="load it again")
+        signature = [whole.sealed.signature.name] if whole.sealed.signature.exists() else []
         with new_folder(Path(path)) as folder:
-            for file in source.iterdir():
-                shutil.copyfile(file, folder / file.name)
+            for name in (*whole.digests, *signature):
+                shutil.copyfile(self.path / name, folder / name)
         return Path(path)
 
 
@@ -79,4 +103,5 @@ def load(path: str | Path, *, trusted: Sequence[str | Path] | None = None) -> Mo
     variable VISTO_TRUSTED_KEYS names, if it is set. Raises UsageError for a file that is no such key.
     """
     path, keys = Path(path), trusted_keys(None if trusted is None else [Path(key) for key in trusted])
-    return Model(read_exported(path, keys) if path.suffix == SUFFIX else read_bundle(path, keys))
+    exported = path.suffix == SUFFIX and not path.is_dir()
+    return Model(read_exported(path, keys) if exported else read_bundle(path, keys))

@@ -315,3 +315,10 @@ def test_boxes_that_differ_are_counted() -> None:
     found = alike_boxes(boxes(one), boxes(), **bar)
     assert (found.same, found.of) == (0, 1)
     assert alike_boxes(boxes(), boxes(), **bar).of == 0
+
+
+def test_an_exported_model_is_not_saved_under_another_name(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is an exported file") as met:
+        visto.load(exported).save(tmp_path / "copy.onnx")
+    assert "digits.onnx, digits.onnx.json, digits.onnx.seen, run.py" in met.value.hint
+    assert not list(tmp_path.iterdir())

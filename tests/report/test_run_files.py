@@ -66,6 +66,8 @@ def test_what_no_run_writes_is_refused(run: Path, tmp_path: Path, name: str, con
 def test_places(tmp_path: Path) -> None:
     bundle = tmp_path / "a.visto"
     bundle.mkdir()
+    for name in ("manifest.json", "manifest.sha256"):
+        (bundle / name).touch()
     assert report_path(bundle, None) == tmp_path / "a.report.html"
     with pytest.raises(UsageError, match="inside the bundle"):
         report_path(bundle, bundle / "r.html")

@@ -18,7 +18,7 @@ from visto.bundle.keys import Keys
 from visto.bundle.manifest import FileRecord, Manifest, as_figure, as_object, as_record, check_created
 from visto.bundle.plain_files import sha256
 from visto.bundle.seal import Seal, read_signed, trusted_seal
-from visto.bundle.sealed import Sealed, sealed_export
+from visto.bundle.sealed import Sealed, check_outside, sealed_export
 from visto.bundle.seen import check_seen
 from visto.bundle.store import MANIFEST_LIMIT, tensor_bytes, tensors_of
 from visto.bundle.strict_json import dumps, loads
@@ -141,12 +141,13 @@ class Exported:
 
 
 def check_free(path: Path, run: str) -> None:
-    """Raises UsageError where an export to ``path`` would take the place of another file, or is no ``.onnx``.
+    """Raises UsageError where an export to ``path`` would take a file's place, spoil a bundle, or is no ``.onnx``.
 
     A ``run.py`` of the words ``run`` may be there. Raises ResourceError where the folder cannot be written to.
     """
     if path.suffix != SUFFIX or not path.name.isprintable():
         raise UsageError(f"an export to {path.name!r}", expected=f"a plain name that ends in {SUFFIX}")
+    check_outside(path)
     for name in (path.name, f"{path.name}.json", f"{path.name}.seen", f"{path.name}.sig"):
         file = path.with_name(name)
         if file.exists() or file.is_symlink():

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from visto.bundle.plain_files import sha256
+from visto.bundle.sealed import check_outside
 from visto.errors import UsageError, VistoError
 from visto.files import write_new
 
@@ -35,6 +36,7 @@ PrivateKey = EllipticCurvePrivateKey
 PublicKey = EllipticCurvePublicKey
 Keys = Mapping[str, PublicKey]  # by fingerprint
 
+_MADE = "visto keygen -o NAME.key makes a private and a public one"
 _KEY_LIMIT = 2**14  # bytes; such a key has 250
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, as SEC 2 gives it
 
@@ -42,8 +44,12 @@ _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # o
 def write_key(path: Path) -> str:
     """Make a key: the private one at ``path`` (mode 0600), the public one beside it; gives the fingerprint.
 
-    Raises UsageError where one of the two files exists, ResourceError where they cannot be written.
+    Raises UsageError where one of the two files exists, or the place or the name is none for a private key,
+    ResourceError where they cannot be written.
     """
+    if path.suffix == ".pub":  # that is the one to be given away
+        raise UsageError(f"a private key named {path.name}", expected="a name such as my.key: my.key.pub is made too")
+    check_outside(path)
     key = generate_private_key(SECP256R1())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_new(path, private, mode=0o600)
@@ -132,7 +138,8 @@ def _content(path: Path, kind: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(_KEY_LIMIT + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the {kind} key {path}: {error.strerror or error}") from error
+        words = f"cannot read the {kind} key {path}: {error.strerror or error}"
+        raise UsageError(words, expected="a file with it", hint=_MADE) from error
     # of two keys in one file the second would be passed over in silence
     if len(content) > _KEY_LIMIT or content.count(b"-----BEGIN ") != 1:
         _no_key(path, kind)
@@ -143,5 +150,5 @@ def _no_key(path: Path, kind: str) -> NoReturn:
     raise UsageError(
         f"{path} is no {kind} key that is known here",
         expected=f"one {kind} key of the curve P-256 as PEM text",
-        hint="visto keygen -o NAME.key makes a private and a public one",
+        hint=_MADE,
     ) from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visto.bundle.plain_files import AGAIN, unreadable
-from visto.errors import ModelError
+from visto.errors import ModelError, UsageError
 
 MANIFEST, DIGEST, WEIGHTS, SEEN, SIGNATURE = (
     "manifest.json",
@@ -28,6 +28,20 @@ class Sealed:
     names: frozenset[str]
     manifest: str
     signature: Path
+
+
+def check_outside(path: Path) -> None:
+    """Raises UsageError where ``path`` would lie inside a bundle: whatever is put there spoils it.
+
+    To be asked before the long work.
+    """
+    above = Path(os.path.realpath(path.parent))
+    for folder in (above, *above.parents):
+        if all(os.path.isfile(folder / name) for name in (MANIFEST, DIGEST)):
+            words = f"{path} would lie inside the bundle {folder.name}"
+            raise UsageError(
+                words, expected="a place outside, for a bundle holds nothing else", hint="such as beside it"
+            )
 
 
 def sealed_at(path: Path) -> Sealed:

@@ -63,12 +63,14 @@ def command(
     import torch
 
     from visto import api
-    from visto.bundle import Bundle
+    from visto.bundle import Bundle, check_outside
     from visto.errors import DataError
     from visto.prediction import Failed, Proposing, follow, predict
     from visto.prediction.chosen import chosen
 
     voice = Terminal(quiet=quiet)
+    if draw is not None:
+        check_outside(draw / "any.png")
     if threads:
         torch.set_num_threads(threads)
     model = api.load(bundle, trusted=trusted_key or None)

@@ -81,7 +81,10 @@ def command(
 
 
 def _check_place(image: Path, out: Path) -> None:
-    """Raise UsageError for a picture that would not be what its name says, or would take the place of the image."""
+    """Raise UsageError for a picture that would not be what its name says, take the image's place or spoil a bundle."""
+    from visto.bundle import check_outside
+
+    check_outside(out)
     if out.suffix.lower() != ".png":
         raise UsageError(f"-o {out}: the picture is written as PNG", expected="a name that ends in .png")
     if out.exists() and image.exists() and out.samefile(image):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from visto.bundle import check_outside
 from visto.errors import UsageError
 from visto.files import as_resource_error
 
@@ -11,13 +12,13 @@ _BEGINS = b"<!doctype html>"
 def report_path(bundle: Path, out: str | Path | None) -> Path:
     """``out``, or ``X.report.html`` beside ``X.visto``. Asked before the long work, so that a slip shows at once.
 
-    Raises UsageError where that is inside the bundle, whose every byte is checked, or a file that is no report (a
+    Raises UsageError where that is inside a bundle, whose every byte is checked, or a file that is no report (a
     list of the data, perhaps); ResourceError where the folder is not there.
     """
     path = Path(out) if out is not None else bundle.with_name(bundle.name.removesuffix(".visto") + ".report.html")
     try:
-        if path.parent.resolve(strict=True) == bundle.resolve():
-            raise UsageError(f"{path} would lie inside the bundle", hint="choose a place beside it with -o")
+        path.parent.resolve(strict=True)
+        check_outside(path)
         if path.exists() and not _is_page(path):
             raise UsageError(f"{path} exists and is no report", hint="choose another name with -o, or remove it first")
     except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visto.bundle import check_outside
 from visto.data.ledger import Entry
 from visto.data.ledger import write as write_ledger
 from visto.errors import ModelError, ResourceError, UsageError
@@ -85,7 +86,8 @@ class RunFolder:
         return bool(asked) or self.curve.exists()
 
     def check_no_bundle(self) -> None:
-        """Raise UsageError where a bundle is there already: what is written is immutable."""
+        """Raise UsageError where a bundle is there already, or around it: what is written is immutable."""
+        check_outside(self.bundle)
         if self.bundle.exists() or self.bundle.is_symlink():
             raise UsageError(f"{self.bundle} exists already", hint="choose another name with -o, or remove it first")
 
