@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from visto.bundle import (
-    SUFFIX,
     Bundle,
     Exported,
     check_outside,
+    is_export,
     looked_over,
     read_bundle,
     read_exported,
@@ -103,5 +103,4 @@ def load(path: str | Path, *, trusted: Sequence[str | Path] | None = None) -> Mo
     variable VISTO_TRUSTED_KEYS names, if it is set. Raises UsageError for a file that is no such key.
     """
     path, keys = Path(path), trusted_keys(None if trusted is None else [Path(key) for key in trusted])
-    exported = path.suffix == SUFFIX and not path.is_dir()
-    return Model(read_exported(path, keys) if exported else read_bundle(path, keys))
+    return Model(read_exported(path, keys) if is_export(path) else read_bundle(path, keys))

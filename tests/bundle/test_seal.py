@@ -198,7 +198,7 @@ def test_only_an_export_that_is_whole_is_signed(tmp_path: Path, key: Path, name:
     with pytest.raises(ModelError):
         _signed(folder / "cats.onnx", key)
     (folder / name).unlink()
-    with pytest.raises(ModelError, match="no bundle at" if name == "cats.onnx" else f"{name} is missing"):
+    with pytest.raises(ModelError, match="no exported file at" if name == "cats.onnx" else f"{name} is missing"):
         _signed(folder / "cats.onnx", key)
     assert not (folder / "cats.onnx.sig").exists()
 

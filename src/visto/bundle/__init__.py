@@ -4,7 +4,6 @@ from visto.bundle.exported import (
     FITTED,
     FITTED_BOXES,
     IMAGES,
-    SUFFIX,
     Exported,
     ExportManifest,
     check_free,
@@ -15,7 +14,7 @@ from visto.bundle.exported import (
 from visto.bundle.keys import Keys, public_path, read_private_key, write_key
 from visto.bundle.manifest import FORMAT_VERSION, FileRecord, Manifest
 from visto.bundle.seal import Seal, check_files, read_signed, sign, trusted_seal
-from visto.bundle.sealed import Sealed, check_outside, sealed_at, sealed_bundle, sealed_export
+from visto.bundle.sealed import Sealed, check_outside, is_export, sealed_at, sealed_bundle, sealed_export
 from visto.bundle.seen import seen_before, sorted_digests
 from visto.bundle.store import Bundle, read_bundle, read_own_bundle, write_bundle
 from visto.bundle.trust import trusted_keys
@@ -26,7 +25,6 @@ __all__ = [
     "FITTED_BOXES",
     "FORMAT_VERSION",
     "IMAGES",
-    "SUFFIX",
     "Bundle",
     "ExportManifest",
     "Exported",
@@ -39,6 +37,7 @@ __all__ = [
     "check_files",
     "check_free",
     "check_outside",
+    "is_export",
     "looked_over",
     "public_path",
     "read_bundle",

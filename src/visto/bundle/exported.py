@@ -18,7 +18,7 @@ from visto.bundle.keys import Keys
 from visto.bundle.manifest import FileRecord, Manifest, as_figure, as_object, as_record, check_created
 from visto.bundle.plain_files import sha256
 from visto.bundle.seal import Seal, read_signed, trusted_seal
-from visto.bundle.sealed import Sealed, check_outside, sealed_export
+from visto.bundle.sealed import SUFFIX, Sealed, check_outside, sealed_export
 from visto.bundle.seen import check_seen
 from visto.bundle.store import MANIFEST_LIMIT, tensor_bytes, tensors_of
 from visto.bundle.strict_json import dumps, loads
@@ -27,7 +27,6 @@ from visto.errors import ModelError, ResourceError, UsageError
 from visto.files import as_resource_error, write_bytes
 from visto.types import Figure
 
-SUFFIX = ".onnx"
 RUN = "run.py"
 # the graph's input, the tensor in which its first part ends, and the boxes before they are brought back to the image
 IMAGES, FITTED, FITTED_BOXES = "images", "fitted", "fitted_boxes"
@@ -205,10 +204,14 @@ def read_own_exported(path: Path) -> Exported:
 
 def _read(sealed: Sealed, seal: Seal | None) -> Exported:
     content = read_signed(sealed, sealed.manifest, limit=MANIFEST_LIMIT, seal=seal)
-    own = ExportManifest.from_json(loads(content, what=sealed.manifest))
+    own = ExportManifest.from_json(loads(content, what=str(sealed.root / sealed.manifest), hint=_AGAIN))
     expected = sealed.names - {sealed.manifest}
     if own.files.keys() != expected:
-        raise ModelError(f"{sealed.manifest} lists {sorted(own.files)}", expected=str(sorted(expected)), hint=_AGAIN)
+        raise ModelError(
+            f"{sealed.root / sealed.manifest} speaks of {', '.join(sorted(own.files))}",
+            expected=", ".join(sorted(expected)),
+            hint="give the files the names back that they were written with, or export it again",
+        )
     contents = {name: _checked(sealed, name, record, seal) for name, record in own.files.items()}
     path = sealed.path
     seen = tensors_of(contents[f"{path.name}.seen"], path.with_name(f"{path.name}.seen"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from visto.bundle.plain_files import AGAIN, unreadable
 from visto.errors import ModelError, UsageError
 
+SUFFIX = ".onnx"  # of an exported file
 MANIFEST, DIGEST, WEIGHTS, SEEN, SIGNATURE = (
     "manifest.json",
     "manifest.sha256",
@@ -45,8 +46,13 @@ def check_outside(path: Path) -> None:
 
 
 def sealed_at(path: Path) -> Sealed:
-    """A folder is a bundle, a file was exported. Raises ModelError where it is neither, ResourceError."""
-    return sealed_export(path) if path.is_file() else sealed_bundle(path)
+    """A file ``X.onnx`` was exported, a folder is a bundle. Raises ModelError where it is neither, ResourceError."""
+    return sealed_export(path) if is_export(path) else sealed_bundle(path)
+
+
+def is_export(path: Path) -> bool:
+    """Whether it is called as exported files are; a folder of such a name is a bundle all the same."""
+    return path.suffix == SUFFIX and not os.path.isdir(path)
 
 
 def sealed_bundle(path: Path) -> Sealed:
@@ -65,11 +71,15 @@ def sealed_export(path: Path) -> Sealed:
         missing = [name for name in names if not (path.parent / name).is_file()]
     except OSError as error:
         raise unreadable(path, error) from error
+    if path.name in missing:
+        raise ModelError(
+            f"no exported file at {path}", hint=f"check the name; visto export X.visto -o {path} makes one"
+        )
     if missing:
         raise ModelError(
-            f"{path} is no exported model: {', '.join(missing)} is missing beside it",
+            f"{path} is not whole: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing beside it",
             expected=f"{', '.join(names)}, as visto export wrote them",
-            hint="export it again",
+            hint="copy all of them, under the names that they were written with, or export it again",
         )
     return Sealed(
         path=path,
@@ -86,7 +96,8 @@ def _listing(path: Path) -> frozenset[str]:
         if not path.exists():
             raise ModelError(f"no bundle at {path}", hint="check the name; visto train DATA -o NAME.visto makes one")
         if not path.is_dir():
-            raise ModelError(f"{path} is no bundle but a file", expected="the folder that visto train wrote")
+            words = "the folder that visto train wrote, or X.onnx, which visto export wrote"
+            raise ModelError(f"{path} is no bundle but a file", expected=words)
         with os.scandir(path) as entries:
             plain = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
     except OSError as error:

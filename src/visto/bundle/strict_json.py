@@ -34,11 +34,11 @@ def dumps(content: Mapping[str, Any]) -> bytes:
         raise ModelError(f"a manifest that JSON cannot hold: {error}") from error
 
 
-def loads(content: bytes, *, what: str = "the manifest") -> Any:
+def loads(content: bytes, *, what: str = "the manifest", hint: str = "get the bundle again") -> Any:
     """Parse UTF-8 JSON. Raises ModelError for anything malformed, duplicated, not finite or too deep."""
     try:
         value = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number)
         json.dumps(value, ensure_ascii=False).encode()  # an escaped lone surrogate would fail later, when printed
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{what} is not valid JSON: {error}", hint="get the bundle again") from error
+        raise ModelError(f"{what} is not valid JSON: {error}", hint=hint) from error
     return value

@@ -16,9 +16,9 @@ def command(model: ModelPath, trusted_key: TrustedKeys = None, as_json: AsJson =
 
     The hash of every file in it is checked first.
     """
-    from visto.bundle import SUFFIX, trusted_keys
+    from visto.bundle import is_export, trusted_keys
 
-    (_exported if model.suffix == SUFFIX else _bundle)(model, trusted_keys(trusted_key or None), as_json)
+    (_exported if is_export(model) else _bundle)(model, trusted_keys(trusted_key or None), as_json)
 
 
 def _exported(path: Path, keys: "Keys", as_json: bool) -> None:
