@@ -19,6 +19,7 @@ from visto.errors import UsageError, VistoError
 from visto.evaluation import Comparison, Evaluation
 from visto.evaluation import compare as _compare
 from visto.evaluation import evaluate as _evaluate
+from visto.exporting import check_asked
 from visto.exporting import export as _export
 from visto.model import Model, load
 from visto.quantities import seconds
@@ -308,6 +309,7 @@ def export(
     """
     model = model if isinstance(model, Model) else load(model)
     bundle = model.bundle
+    check_asked(Path(out), to=to, max_drift=max_drift)
     if threads:
         torch.set_num_threads(threads)
     if data is None:

@@ -92,6 +92,20 @@ def test_a_choice_that_is_damaged_or_another_bundles_is_none(tmp_path: Path) -> 
     assert not list((tmp_path / "cache").rglob("choice.json"))
 
 
+def test_what_was_measured_is_shown_where_it_cannot_be_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_TIMED", 2)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "backends").touch()  # where a folder should be
+    assert run(["bench", str(GOLDEN), "--data", "digits"]) == 0
+    ended = capsys.readouterr()
+    assert "not kept for visto predict: cannot write" in ended.err
+    assert "VISTO_CACHE" in ended.err
+    assert "the fastest" in ended.out
+    assert "used by predict" not in ended.out
+
+
 def test_what_a_trusted_key_has_signed_is_answered_by_what_was_signed(tmp_path: Path) -> None:
     sealed = GOLDEN.with_name("digits-1-sealed.visto")
     found = visto.load(sealed, trusted=[GOLDEN.with_name("digits-1-sealed.key.pub")]).bundle

@@ -1,6 +1,7 @@
 """The verb: what it writes answers as the bundle does, and what would not is never written."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,46 @@ def test_it_runs_without_visto(exported: Path, tmp_path: Path) -> None:
     expected = visto.load(GOLDEN).predict(picture).value
     assert found[0]["label"] == str(expected.index)
     assert found[0]["score"] == pytest.approx(float(expected.scores.max()), abs=1e-5)
+
+
+def test_run_py_says_what_is_wrong(exported: Path, tmp_path: Path) -> None:
+    script = exported.parent / "run.py"
+    for name in ("digits.onnx", "digits.onnx.json"):
+        shutil.copy(exported.parent / name, tmp_path / name.replace("digits", "cats"))
+    for arguments, words in (
+        ([], "python run.py X.onnx IMAGE"),
+        ([exported], "python run.py X.onnx IMAGE"),
+        ([tmp_path / "dogs.onnx", "a.png"], "no .*dogs.onnx"),
+        ([script, "a.png"], "run.py.json beside it"),
+        ([tmp_path / "cats.onnx", "a.png"], "cats.onnx was changed"),
+    ):
+        done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert re.search(words, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert not done.stdout
+
+
+def test_what_is_refused_whatever_the_data_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the data was read")
+
+    monkeypatch.setattr("visto.cli.reading.read", never)
+    monkeypatch.setattr("visto.api.read", never)
+    for more, words in (
+        (["-o", "a.ONNX"], "ends in .onnx"),
+        (["-o", "a.onnx", "--to", "coreml"], "one of onnx"),
+        (["-o", str(tmp_path / "b.onnx")], "exists already"),
+    ):
+        (tmp_path / "b.onnx").touch()
+        assert run(["export", str(GOLDEN), "--data", "digits", *more]) == 2
+        assert words in capsys.readouterr().err
+    with pytest.raises(UsageError, match="0 or more"):
+        visto.export(GOLDEN, tmp_path / "a.onnx", data="digits", max_drift=-1)
+    assert run(["export", str(GOLDEN), "-o", "my.onnx"]) == 2
+    assert f"visto export {GOLDEN} -o my.onnx --data DATA" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["digits.onnx", "digits.onnx.json", "digits.onnx.seen", "run.py"])

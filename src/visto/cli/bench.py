@@ -8,6 +8,7 @@ from visto.cli.options import AsJson, BundlePath, Debug, Format, Quiet, Threads,
 from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 if TYPE_CHECKING:
+    from visto.bundle import Bundle
     from visto.exporting.backends import Timed
 
 
@@ -41,7 +42,6 @@ def command(
     from visto.exporting.loss import Loss
     from visto.exporting.onnx_file import compared_on
     from visto.prediction import TorchRecogniser
-    from visto.prediction.chosen import keep_choice
     from visto.report import read_run, trained_from
 
     voice = Terminal(quiet=quiet)
@@ -56,10 +56,7 @@ def command(
     loss = Loss(recogniser, items, voice)
     found = measured(backends(model, dataset, loss, voice), loss, loss.pixels.items, torch.get_num_threads(), voice)
     best = fastest(found)
-    if model.signed_by is None:
-        keep_choice(model, name=best.backend.name, runner=best.backend.runner, graph=best.backend.graph)
-    else:
-        voice.say("not kept for visto predict: a trusted key was asked for, and nobody has signed the graph")
+    kept = _kept(model, best, voice)
     if as_json:
         rows = [one.to_json() for one in found]
         document = {"bundle": str(bundle), "n": len(loss.pixels), "threads": torch.get_num_threads()}
@@ -68,13 +65,31 @@ def command(
     many = torch.get_num_threads()
     show(f"from the bytes of a file to the answer, {counted(many, 'thread')}; compared on "
          f"{counted(len(loss.pixels), 'image')}:")  # fmt: skip
-    show(table(_rows(found, best), indent="  "))
+    show(table(_rows(found, best, kept), indent="  "))
 
 
-def _rows(found: "list[Timed]", best: "Timed") -> list[tuple[str, ...]]:
+def _kept(bundle: "Bundle", best: "Timed", voice: Terminal) -> bool:
+    """Keep the fastest for predict, or say why not: what was measured stands all the same."""
+    from visto.errors import ResourceError
+    from visto.files import CACHE_HINT
+    from visto.prediction.chosen import keep_choice
+
+    if bundle.signed_by is not None:
+        voice.say("not kept for visto predict: a trusted key was asked for, and nobody has signed the graph")
+        return False
+    try:
+        keep_choice(bundle, name=best.backend.name, runner=best.backend.runner, graph=best.backend.graph)
+    except ResourceError as error:
+        voice.say(f"not kept for visto predict: {error.message}; {CACHE_HINT}")
+        return False
+    return True
+
+
+def _rows(found: "list[Timed]", best: "Timed", kept: bool) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "one: p50", "p99", "many", "size", "drift", "the same", "")]
     for one in found:
-        said = "used by predict" if one is best else "refused" if one.refused else ""
+        first = "used by predict" if kept else "the fastest"
+        said = first if one is best else "refused" if one.refused else ""
         rows.append(
             (
                 one.backend.name,

@@ -41,13 +41,17 @@ def command(
     from visto import api
     from visto.bundle import Exported
     from visto.cli.reading import read_again_aloud
+    from visto.exporting import check_asked
     from visto.report import read_run, trained_from
 
     voice = Terminal(quiet=quiet)
     model = api.load(bundle, trusted=trusted_key or None)
+    source = model.bundle
+    check_asked(out, to=to, max_drift=max_drift)
     if data is None:
-        data, format = trained_from(read_run(model.bundle.path).source, f"visto export {bundle} --data DATA", format)
-    dataset = read_again_aloud(data, format, model.source.manifest.data, voice)
+        way = f"visto export {bundle} -o {out} --data DATA"
+        data, format = trained_from(read_run(source.path).source, way, format)
+    dataset = read_again_aloud(data, format, source.manifest.data, voice)
     made = api.export(
         model, out, data=dataset, to=to, int8=int8, max_drift=max_drift, threads=threads, voice=voice
     ).source

@@ -80,7 +80,9 @@ def quantised(
     layers = weighted(graph.graph)
     if not layers:
         raise GateError(
-            "a model without layers of weights for int8", expected="convolutions or linear layers", hint="export fp32"
+            "a model without layers of weights for int8",
+            expected="convolutions or linear layers",
+            hint="nothing was written; leave --int8 out",
         )
     ranges, exact = _ranges(graph, tensors_of(graph, layers), calibration, voice), _input_grid(graph, layers[0])
 

@@ -33,13 +33,19 @@ def export(
     the file would answer otherwise, or a step has no such form, and nothing is written then; UsageError, DataError,
     ModelError, ResourceError.
     """
+    check_asked(out, to=to, max_drift=max_drift)
+    allowed = (DRIFT_INT8 if int8 else DRIFT) if max_drift is None else max_drift
+    return EXPORTERS[to](bundle, out, dataset, int8, allowed, voice)
+
+
+def check_asked(out: Path, *, to: str, max_drift: float | None) -> None:
+    """Raises, before the data is read, what ``export`` would raise whatever the data: UsageError, ResourceError."""
     if to not in EXPORTERS:
         raise UsageError(f"no form {to!r}", expected=f"one of {', '.join(EXPORTERS)}")
-    allowed = (DRIFT_INT8 if int8 else DRIFT) if max_drift is None else max_drift
-    if not (math.isfinite(allowed) and allowed >= 0):
-        raise UsageError(f"a drift of {allowed:g} points", expected="0 or more")
+    if max_drift is not None and not (math.isfinite(max_drift) and max_drift >= 0):
+        raise UsageError(f"a drift of {max_drift:g} points", expected="0 or more")
     check_free(out, run_py())
-    return EXPORTERS[to](bundle, out, dataset, int8, allowed, voice)
+    check_exportable()
 
 
 def run_py() -> str:
