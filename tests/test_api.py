@@ -73,8 +73,10 @@ def test_predict_takes_a_path_or_bytes(model: visto.Model, tmp_path: Path) -> No
     path = tmp_path / "zero.png"
     path.write_bytes(buffer.getvalue())
     assert model.predict(path).value.index == model.predict(buffer.getvalue()).value.index == 0
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=r"^the image: "):
         model.predict(b"not an image")
+    with pytest.raises(DataError, match=r"^nowhere\.png: "):
+        model.predict("nowhere.png")
 
 
 def test_only_what_is_signed_is_loaded_where_keys_are_trusted(tmp_path: Path) -> None:

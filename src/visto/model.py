@@ -19,7 +19,7 @@ from visto.bundle import (
     trusted_keys,
 )
 from visto.data.content import read_content
-from visto.errors import ModelError
+from visto.errors import DataError, ModelError
 from visto.files import new_folder
 from visto.prediction import Predicted, encoded, recogniser_of
 from visto.prediction import predict as _predict
@@ -67,11 +67,12 @@ class Model:
         content: Callable[[], bytes] = (
             (lambda: image) if isinstance(image, bytes) else partial(read_content, Path(image))
         )
-        name = "bytes" if isinstance(image, bytes) else str(image)
+        name = "the image" if isinstance(image, bytes) else str(image)
         (found,) = _predict(self.recogniser, [encoded(name, content)], threshold=threshold, confidence=confidence)
         if isinstance(found, Predicted):
             return found.answer
-        raise found.error
+        error = found.error
+        raise DataError(f"{name}: {error.message}", expected=error.expected, hint=error.hint) from error
 
     def save(self, path: str | Path) -> Path:
         """Copy the bundle to ``path``, which must not exist, with its signature.
