@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,22 @@ from visto.bundle import (
     trusted_keys,
 )
 from visto.data.content import read_content
-from visto.errors import DataError, ModelError
+from visto.errors import DataError, ModelError, UsageError
 from visto.files import new_folder
-from visto.prediction import Predicted, encoded, recogniser_of
+from visto.prediction import (
+    Course,
+    Predicted,
+    Streamed,
+    Unanswered,
+    answer_courses,
+    check_streams,
+    course_of,
+    courses_at,
+    encoded,
+    recogniser_of,
+)
 from visto.prediction import predict as _predict
+from visto.prediction import stream as _stream
 from visto.report import read_learning_curve, read_tuning
 from visto.types import Answer
 
@@ -61,9 +73,24 @@ class Model:
         return read_tuning(self.path)
 
     def predict(
-        self, image: str | Path | bytes, *, threshold: float | None = None, confidence: float | None = None
+        self,
+        image: str | Path | bytes | Iterable[Any],
+        *,
+        threshold: float | None = None,
+        confidence: float | None = None,
     ) -> Answer[Any]:
-        """The answer for one image (a path or an encoded image). Raises DataError where it cannot be read."""
+        """The answer for one image (a path or an encoded image), of a model on sequences for one sequence.
+
+        That is the path of a clip, or its steps as arrays (see ``stream``). Raises DataError where it cannot be read.
+        """
+        if self.recogniser.task.sequences:
+            one = [self._course(image)]
+            (answered,) = answer_courses(self.recogniser, one, threshold=threshold, confidence=confidence)
+            if isinstance(answered, Unanswered):
+                raise answered.error
+            return answered.answer
+        if not isinstance(image, str | Path | bytes):
+            raise UsageError(f"an image as {type(image).__name__}", expected="a path, or the bytes of an image file")
         content: Callable[[], bytes] = (
             (lambda: image) if isinstance(image, bytes) else partial(read_content, Path(image))
         )
@@ -73,6 +100,34 @@ class Model:
             return found.answer
         error = found.error
         raise DataError(f"{name}: {error.message}", expected=error.expected, hint=error.hint) from error
+
+    def stream(
+        self, frames: str | Path | Iterable[Any], *, threshold: float | None = None, confidence: float | None = None
+    ) -> Iterator[Streamed]:
+        """An answer after every step of one sequence, as it comes; what is held of it does not grow.
+
+        ``frames`` is the path of a clip, or any iterable of arrays: frames uint8 H×W (grey) or H×W×3 (RGB), or of a
+        series the numbers of each step. Raises UsageError for a model on images, and for one that must see the end
+        first; DataError for a step that cannot be read.
+        """
+        check_streams(self.recogniser)
+        return self._streamed(self._course(frames), threshold, confidence)
+
+    def _streamed(self, course: Course, threshold: float | None, confidence: float | None) -> Iterator[Streamed]:
+        for found in _stream(self.recogniser, course, threshold=threshold, confidence=confidence):
+            if isinstance(found, DataError):
+                raise found
+            yield found
+
+    def _course(self, given: str | Path | bytes | Iterable[Any]) -> Course:
+        if isinstance(given, bytes):
+            raise UsageError("a sequence as bytes", expected="the path of a clip, or its steps as arrays")
+        if not isinstance(given, str | Path):
+            return course_of(given)
+        courses = courses_at(Path(given), str(given), self.recogniser.fit)
+        if len(courses.found) != 1:
+            raise DataError(f"{given} holds {len(courses.found)} sequences", expected="one")
+        return courses.found[0]
 
     def save(self, path: str | Path) -> Path:
         """Copy the bundle to ``path``, which must not exist, with its signature.

@@ -1,15 +1,15 @@
 """``visto predict``"""
 
 import sys
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from visto.cli.answers import report, show_answer
 from visto.cli.options import AsJson, Debug, ModelPath, Quiet, Threads, TrustedKeys
-from visto.cli.terminal import Terminal, printable, show, show_json
+from visto.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from visto.prediction import Picture, Predicted, Recogniser, Source
@@ -19,7 +19,10 @@ def command(
     bundle: ModelPath,
     source: Annotated[
         str,
-        typer.Argument(metavar="IMAGE|DIR|VIDEO|-", help="An image, a folder of images, a video, or - for stdin."),
+        typer.Argument(
+            metavar="IMAGE|DIR|VIDEO|-",
+            help="An image, a folder of images, a video, or - for stdin. For a model on clips a clip, or some.",
+        ),
     ],
     top: Annotated[
         int | None,
@@ -38,6 +41,9 @@ def command(
     ] = None,
     track: Annotated[
         bool, typer.Option("--track", help="Give each thing one number through a video, or the images of a folder.")
+    ] = False,
+    streamed: Annotated[
+        bool, typer.Option("--stream", help="Of a model on clips: an answer after every frame, while it is seen.")
     ] = False,
     proposals: Annotated[
         int | None,
@@ -58,14 +64,15 @@ def command(
     """Say what is in an image, and where, if the model was trained on boxes; of a video, in each frame.
 
     One line an image or frame, as JSON with --json. A bad image is reported and does not stop the rest; the command
-    then ends with exit code 3.
+    then ends with exit code 3. A model on clips gives one answer a clip: a folder of frames, a file that moves.
     """
     import torch
 
     from visto import api
     from visto.bundle import Bundle, check_outside
+    from visto.cli.sequences import Asked, answer_sequences
     from visto.errors import DataError
-    from visto.prediction import Failed, Proposing, follow, predict
+    from visto.prediction import Failed, Proposing, check_streams, follow, predict
     from visto.prediction.chosen import chosen
 
     voice = Terminal(quiet=quiet)
@@ -74,6 +81,14 @@ def command(
     if threads:
         torch.set_num_threads(threads)
     model = api.load(bundle, trusted=trusted_key or None)
+    if model.recogniser.task.sequences:
+        _check_plain(track, proposals)
+        asked = Asked(
+            top=top, threshold=threshold, confidence=confidence, streamed=streamed, draw=draw, as_json=as_json
+        )
+        return answer_sequences(model.recogniser, source, asked, voice)
+    if streamed:
+        check_streams(model.recogniser)
     recogniser: Recogniser = model.recogniser if proposals is None else Proposing(model.recogniser, proposals)
     if proposals is None and not plain and isinstance(model.source, Bundle) and (way := chosen(model.source)):
         voice.say(f"answered by {way[0]}, as visto bench found fastest here")
@@ -94,12 +109,19 @@ def command(
     for one in found if sys.stdout.isatty() else voice.progress(found, total=given.total or 0, words="looking"):
         if isinstance(one, Failed):
             bad += 1
-            _report(one.id, one.error.message, as_json=as_json)
+            report(one.id, one.error.message, as_json=as_json)
             continue
         if draw is not None:
             _draw(draw / _picture_name(source, one.picture), one, recogniser)
         _show(one, recogniser, top, as_json)
     return 3 if bad else 0
+
+
+def _check_plain(track: bool, proposals: int | None) -> None:
+    from visto.errors import UsageError
+
+    if track or proposals is not None:
+        raise UsageError(f"{'--track' if track else '--proposals'} with a model on sequences", hint="leave it out")
 
 
 def _check_options(recogniser: "Recogniser", track: bool, confidence: float | None) -> None:
@@ -117,69 +139,10 @@ def _show(found: "Predicted", recogniser: "Recogniser", top: int | None, as_json
     if found.tracks is not None:
         pairs = zip(content["answers"], found.tracks.tolist(), strict=True)
         content["answers"] = [{**answer, "track": track} for answer, track in pairs]
-    words = _cut(content, top)
-    if as_json:
-        frame: dict[str, Any] = {}
-        if found.picture.number is not None:
-            frame = {"frame": found.picture.number, "seconds": round(found.picture.seconds or 0.0, 6)}
-        show_json({"id": found.id, **frame, **content})
-    else:
-        doubt = f"  (abstains: {content['reason']})" if content["abstain"] else ""
-        show(printable(f"{found.id}  {words}") + doubt)
-
-
-def _cut(content: dict[str, Any], top: int | None) -> str:
-    """Leave ``top`` answers in what is printed as JSON (None: one, or as many as labels), and put them into words."""
-    answers = content["answers"]
-    if any("box" in answer for answer in answers) or not answers:
-        content["answers"] = answers[:top]
-        return _words_of_boxes(content["answers"])
-    if "labels" not in content:
-        content["answers"] = answers[: top or 1]
-        return _words(answers, top)
-    given = len(content["labels"])
-    content["answers"] = answers[: top or given]
-    return _words_of_several(answers, given, top)
-
-
-def _words_of_boxes(answers: Sequence[dict[str, Any]]) -> str:
-    """
-    >>> _words_of_boxes([{"label": "cat", "score": 0.98, "box": [3.0, 4.25, 80.0, 91.5]}])
-    'cat 0.980 [3 4 80 92]'
-    >>> _words_of_boxes([{"label": "cat", "score": 0.98, "box": [3.0, 4.25, 80.0, 91.5], "track": 7}])
-    '#7 cat 0.980 [3 4 80 92]'
-    >>> _words_of_boxes([])
-    'nothing found'
-    """
-    said = []
-    for answer in answers:
-        number = f"#{answer['track']} " if "track" in answer else ""
-        said.append(f"{number}{_words([answer], 1)} [{' '.join(f'{side:.0f}' for side in answer['box'])}]")
-    return "  ".join(said) or "nothing found"
-
-
-def _words(answers: Sequence[dict[str, Any]], top: int | None) -> str:
-    return "  ".join(f"{a['label']} {a['score']:.3f}" for a in answers[: top or 1])
-
-
-def _words_of_several(answers: Sequence[dict[str, Any]], given: int, top: int | None) -> str:
-    """The labels it gives; with ``top`` the best so many, in brackets those that it does not give.
-
-    >>> both = [{"label": "cat", "score": 0.98}, {"label": "dog", "score": 0.12}]
-    >>> _words_of_several(both, 2, None), _words_of_several(both, 1, 2), _words_of_several(both[1:], 0, None)
-    ('cat 0.980  dog 0.120', 'cat 0.980  (dog 0.120)', 'none (best: dog 0.120)')
-    """
-    if not given:
-        return f"none (best: {_words(answers, top)})"
-    named = [_words([a], 1) for a in answers[: top or given]]
-    return "  ".join([*named[:given], *(f"({words})" for words in named[given:])])
-
-
-def _report(name: str, reason: str, *, as_json: bool) -> None:
-    if as_json:
-        show_json({"id": name, "error": reason})
-    else:
-        Terminal().say(f"{name}  error: {reason}")  # --quiet silences all but errors
+    frame: dict[str, Any] = {}
+    if found.picture.number is not None:
+        frame = {"frame": found.picture.number, "seconds": round(found.picture.seconds or 0.0, 6)}
+    show_answer(found.id, content, frame, top, as_json)
 
 
 def _source(source: str) -> "Source":

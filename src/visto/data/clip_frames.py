@@ -1,7 +1,7 @@
 """The frames of a clip, decoded one after another: files of their own, or inside a GIF, a WebP or a video."""
 
 from collections.abc import Iterator
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 
 from visto.data.content import read_content
@@ -12,6 +12,18 @@ from visto.errors import DataError
 from visto.types import Size
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One frame of a clip: its ``number`` from 0 and ``seconds`` since the first (None: not known).
+
+    ``frame`` is what it shows, or why it cannot be read.
+    """
+
+    number: int
+    seconds: float | None
+    frame: Decoded | DataError
+
+
 def clip_frames(
     clip: Clip, every: int = 1, *, at_least: Size | None = None, limit: int = PIXEL_LIMIT
 ) -> Iterator[Decoded]:
@@ -20,11 +32,26 @@ def clip_frames(
     Raises UsageError where PyAV is not installed and needed; while reading DataError for what is damaged: the frames
     before that have then been given.
     """
+    for shot in shots(clip, every, at_least=at_least, limit=limit):
+        if isinstance(shot.frame, DataError):
+            raise shot.frame
+        yield shot.frame
+
+
+def shots(clip: Clip, every: int = 1, *, at_least: Size | None = None, limit: int = PIXEL_LIMIT) -> Iterator[Shot]:
+    """As ``clip_frames``, with what is damaged in its place; nothing follows it where all frames are in one file."""
+    every = max(1, every)
     if clip.moving:
-        yield from islice(_moving(clip.files[0], limit), 0, None, max(1, every))
+        yield from _moving(clip.files[0], every, limit)
         return
-    for path in clip.files[:: max(1, every)]:
-        yield one_frame(path, read_content(path), at_least, limit)
+    for number in range(0, len(clip.files), every):
+        path = clip.files[number]
+        frame: Decoded | DataError
+        try:
+            frame = one_frame(path, read_content(path), at_least, limit)
+        except DataError as error:
+            frame = error
+        yield Shot(number=number, seconds=None, frame=frame)
 
 
 def one_frame(path: Path, content: bytes, at_least: Size | None, limit: int) -> Decoded:
@@ -35,10 +62,22 @@ def one_frame(path: Path, content: bytes, at_least: Size | None, limit: int) -> 
         raise DataError(f"{path.name}: {error.message}") from error
 
 
-def _moving(path: Path, limit: int) -> Iterator[Decoded]:
+def _moving(path: Path, every: int, limit: int) -> Iterator[Shot]:
+    number = -1
+    try:
+        for number, (seconds, frame) in enumerate(_frames(path, limit)):
+            if number % every == 0:
+                yield Shot(number=number, seconds=seconds, frame=frame)
+    except DataError as error:
+        yield Shot(number=number + 1, seconds=None, frame=error)
+
+
+def _frames(path: Path, limit: int) -> Iterator[tuple[float | None, Decoded]]:
     if path.suffix.lower() not in VIDEO_SUFFIXES:
-        yield from decode_frames(read_content(path), limit=limit)
+        for decoded in decode_frames(read_content(path), limit=limit):
+            yield None, decoded
         return
     for frame in video_frames(path, limit=limit):
         _, height, width = frame.image.shape
-        yield Decoded(pixels=frame.image, original=Size(height=height, width=width), notes=())
+        size = Size(height=height, width=width)
+        yield frame.seconds, Decoded(pixels=frame.image, original=size, notes=())

@@ -13,6 +13,7 @@ from visto.types import Boxes
 
 _LEAST = 224  # pixels: smaller pictures are enlarged, pixel for pixel, to be seen at all
 MOST = 1024  # pixels: larger ones are made smaller where several share a sheet
+_FRAME = 96  # pixels: the same of a frame in a film strip
 _STRIP = 28
 _LINE = 20
 _GAP = 8
@@ -53,6 +54,15 @@ def captioned(image: Tensor, words: str) -> bytes:
     sheet.paste(picture, ((width - picture.width) // 2, 0))
     ImageDraw.Draw(sheet).text((8, picture.height + 4), words, fill="black", font=font)
     return _encoded(sheet)
+
+
+def film_strip(frames: Sequence[Tensor]) -> Tensor:
+    """uint8 frames C×H×W of one size in a row, with white between them, as one; small ones are enlarged to be seen."""
+    channels, height, width = frames[0].shape
+    times = max(1, -(-_FRAME // max(height, width)))
+    gap = torch.full((channels, height * times, _GAP), 255, dtype=torch.uint8)
+    parts = [part for frame in frames for part in (gap, frame.repeat_interleave(times, 1).repeat_interleave(times, 2))]
+    return torch.cat(parts[1:], 2)
 
 
 def side_by_side(panels: Sequence[tuple[Tensor, str]]) -> bytes:

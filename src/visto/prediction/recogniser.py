@@ -1,13 +1,14 @@
 """A recogniser: fitted images in, answers out. The graph is preprocess ∘ model ∘ head, the same everywhere."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from visto.bundle import Bundle, Exported
-from visto.errors import ModelError
+from visto.errors import ModelError, UsageError
 from visto.models import build_model
 from visto.models.folded import for_answers
 from visto.prediction.exported import GraphRecogniser, exported_recogniser
@@ -57,8 +58,7 @@ class TorchRecogniser:
 
     def tensors(self, images_nchw: Tensor) -> Mapping[str, Tensor]:
         """What the graph gives for a batch of fitted images: named tensors of fixed shape."""
-        rounded = self.precision != torch.float32
-        with torch.inference_mode(), torch.autocast("cpu", self.precision if rounded else torch.bfloat16, rounded):
+        with self._inference():
             if images_nchw.ndim == 4:
                 images_nchw = images_nchw.contiguous(memory_format=torch.channels_last)
             out: Mapping[str, Tensor] = self._graph(images_nchw)
@@ -66,6 +66,35 @@ class TorchRecogniser:
 
     def answers(self, images_nchw: Tensor, views: Sequence[View] = ()) -> Sequence[Answer[Any]]:
         return self.task.answers(self.tensors(images_nchw), views)
+
+    @property
+    def causal(self) -> bool:
+        """Whether it can answer while a sequence is seen, step after step."""
+        return self.task.sequences and bool(getattr(self.model, "causal", False))
+
+    def begin(self) -> tuple[Tensor, ...]:
+        """The state before the first step of a sequence. Raises UsageError for a model that reads the end first."""
+        start = getattr(self.model, "start", None)
+        if start is None:
+            raise UsageError("this model does not read step by step")
+        with torch.inference_mode():
+            state: tuple[Tensor, ...] = start(1)
+            return state
+
+    def step(self, fitted: Tensor, state: tuple[Tensor, ...]) -> tuple[Mapping[str, Tensor], tuple[Tensor, ...]]:
+        """The head's tensors after one step more (a frame uint8 1×C×H×W, numbers float32 1×F), and the next state."""
+        with self._inference():
+            if fitted.ndim == 4:
+                fitted = fitted.contiguous(memory_format=torch.channels_last)
+            found, state = self.model.step(self.normalise(fitted), state)  # type: ignore[operator]
+            out: Mapping[str, Tensor] = self.task.head(found)
+            return out, state
+
+    @contextlib.contextmanager
+    def _inference(self) -> Iterator[None]:
+        rounded = self.precision != torch.float32
+        with torch.inference_mode(), torch.autocast("cpu", self.precision if rounded else torch.bfloat16, rounded):
+            yield
 
 
 def recogniser_of(source: Bundle | Exported) -> "TorchRecogniser | GraphRecogniser":
