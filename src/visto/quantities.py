@@ -1,4 +1,4 @@
-"""Amounts as people write them."""
+"""Amounts as people write and read them."""
 
 import re
 
@@ -21,3 +21,11 @@ def seconds(text: str | float) -> float:
     if total <= 0:
         raise UsageError(f"a duration of {text!r}", expected="more than nothing")
     return total
+
+
+def plural(noun: str) -> str:
+    """
+    >>> plural("clip"), plural("series")
+    ('clips', 'series')
+    """
+    return noun if noun.endswith("s") else noun + "s"

@@ -246,6 +246,7 @@ def test_verdicts() -> None:
     assert said(0.003, -0.01, 0.016, few) == (
         f"{doubt}; were it the true difference, some 38,000 images would show it four times in five"
     )
+    assert "some 38,000 series would show it" in said(0.003, -0.01, 0.016, few, noun="series")
     none = said(-0.0001, -0.01, 0.01, McNemar(only_first=5, only_second=5, p=1.0))
     assert none == "no difference can be told: B minus A is 0.0 points of accuracy (-1.0 to 1.0); McNemar p = 1.00"
 

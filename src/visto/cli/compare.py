@@ -47,11 +47,11 @@ def command(
     if first.source.digest == second.source.digest:
         voice.say("careful: A and B are the same model")
     if found.left_out:
-        voice.say(f"{counted(found.left_out, 'image')} left out: A or B was made from them")
+        voice.say(f"{counted(found.left_out, found.noun)} left out: A or B was made from them")
     for name, seen in zip("AB", found.seen, strict=True):
         if seen:
-            voice.say(f"careful: {name} was made from {seen:,} of these {counted(found.n, 'image')}")
-    say_unreadable(found.ledger, voice)
+            voice.say(f"careful: {name} was made from {seen:,} of these {counted(found.n, found.noun)}")
+    say_unreadable(found.ledger, voice, found.noun)
     if as_json:
         show_json(found.to_json())
         return
@@ -62,7 +62,7 @@ def command(
 def _show(found: "Comparison") -> None:
     of = "" if found.split == "all" else f" of {found.split}"
     grouped = f" in {counted(found.groups, 'group')}" if found.groups else ""
-    show(f"{found.task} on {counted(found.n, 'image')}{of}{grouped}, with the 95 % interval of the difference:")
+    show(f"{found.task} on {counted(found.n, found.noun)}{of}{grouped}, with the 95 % interval of the difference:")
     show(table(_rows(found), indent="  "))
     if found.mcnemar is not None:
         show(f"only A is right on {found.mcnemar.only_first:,}, only B on {found.mcnemar.only_second:,}")

@@ -49,10 +49,10 @@ def command(
         voice=voice,
     )
     if found.left_out:
-        voice.say(f"{counted(found.left_out, 'image')} left out: the model was made from them")
+        voice.say(f"{counted(found.left_out, found.noun)} left out: the model was made from them")
     if found.seen:
-        voice.say(f"careful: the model was made from {found.seen:,} of these {counted(found.n, 'image')}")
-    say_unreadable(found.ledger, voice)
+        voice.say(f"careful: the model was made from {found.seen:,} of these {counted(found.n, found.noun)}")
+    say_unreadable(found.ledger, voice, found.noun)
     if not found.figures:
         voice.say("careful: there is nothing to find in these images, so no figure is defined")
     if as_json:
@@ -63,7 +63,7 @@ def command(
 
 def _show(found: "Evaluation") -> None:
     of = "" if found.split == "all" else f" of {found.split}"
-    show(f"{found.task} on {counted(found.n, 'image')}{of}, with 95 % intervals:")
+    show(f"{found.task} on {counted(found.n, found.noun)}{of}, with 95 % intervals:")
     show(table(rows_of(found.figures), indent="  "))
     classes = class_rows(found.figures)
     if classes:
@@ -74,12 +74,12 @@ def _show(found: "Evaluation") -> None:
     if "confusion" in found.details:
         show(confusion(found.classes, found.details["confusion"]["counts"]))
     if found.groups:
-        show(worst_groups(found.groups))
+        show(worst_groups(found.groups, found.noun))
 
 
-def say_unreadable(ledger: "Sequence[Entry]", voice: Terminal) -> None:
-    """How many images were rejected, and the first of them."""
+def say_unreadable(ledger: "Sequence[Entry]", voice: Terminal, noun: str = "image") -> None:
+    """How many images (or what ``noun`` calls them) were rejected, and the first of them."""
     rejected = [entry for entry in ledger if entry.status == "rejected"]
     if rejected:
         first = f"{rejected[0].id!r} ({rejected[0].reason})"
-        voice.say(f"{counted(len(rejected), 'image')} could not be read, such as {first}")
+        voice.say(f"{counted(len(rejected), noun)} could not be read, such as {first}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from visto.cli.terminal import counted, printable, table
+from visto.quantities import plural
 
 if TYPE_CHECKING:
     from visto.evaluation import Group
@@ -97,11 +98,11 @@ def _confusions(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     return f"most often taken for another:\n{table(rows, indent='  ')}"
 
 
-def worst_groups(groups: "Sequence[Group]") -> str:
-    """A table of the first few groups, which come worst first."""
+def worst_groups(groups: "Sequence[Group]", noun: str = "image") -> str:
+    """A table of the first few groups of what ``noun`` names, which come worst first."""
     shown = groups[:_GROUPS]
     names = names_of(shown[0].figures)[:1]
-    rows = [("group", "images", *names)]
+    rows = [("group", plural(noun), *names)]
     rows += [(group.name, f"{group.n:,}", *(str(group.figures.get(name, "")) for name in names)) for group in shown]
     more = (
         f", the worst {len(shown)} of them (the rest with --json)" if len(shown) < len(groups) else ", the worst first"

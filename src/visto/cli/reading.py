@@ -6,7 +6,7 @@ from typing import Any
 
 from visto.cli.terminal import Terminal, counted
 from visto.data import read, read_again
-from visto.data.dataset import Dataset
+from visto.data.dataset import Dataset, noun_of
 from visto.types import SPLITS
 
 
@@ -26,8 +26,7 @@ def _said(dataset: Dataset, voice: Terminal, *, splits: bool) -> Dataset:
     found = Counter([item.split for item in dataset.items])
     sizes = ", ".join(f"{found[name]:,} {name}" for name in SPLITS if found[name])
     origin = "" if dataset.declared else " (split by us)"
-    thing = "sequence" if dataset.task == "sequence" else "image"
-    amount = f"{sizes}{origin}" if splits or dataset.declared else counted(len(dataset), thing)
+    amount = f"{sizes}{origin}" if splits or dataset.declared else counted(len(dataset), noun_of(dataset.items))
     voice.say(f"{dataset.name}: {dataset.format}, {dataset.task}; {amount}")
     for note in dataset.notes:
         voice.say(note)

@@ -56,4 +56,4 @@ def command(
         document = {"report": str(path), "bytes": path.stat().st_size, "task": found.task, "split": found.split}
         show_json({**document, "n": found.n, "metrics": metrics})
         return
-    show(printable(f"{path} written, on {counted(found.n, 'image')} judged"))
+    show(printable(f"{path} written, on {counted(found.n, found.noun)} judged"))

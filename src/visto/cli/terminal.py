@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from visto.quantities import plural
+
 X = TypeVar("X")
 
 
@@ -62,10 +64,10 @@ def printable(text: str) -> str:
 
 def counted(number: int, thing: str) -> str:
     """
-    >>> counted(1, "image"), counted(1234, "image")
-    ('1 image', '1,234 images')
+    >>> counted(1, "image"), counted(1234, "image"), counted(2, "series")
+    ('1 image', '1,234 images', '2 series')
     """
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {thing if number == 1 else plural(thing)}"
 
 
 def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> str:

@@ -100,6 +100,7 @@ def command(
     """
     from visto import api
     from visto.cli.reading import read_aloud
+    from visto.data.dataset import noun_of
 
     began = context.obj.seconds if isinstance(context.obj, Began) else time.perf_counter()
     voice = Terminal(quiet=quiet)
@@ -161,7 +162,7 @@ def command(
         }
         show_json(document if curve is None else {**document, "learning_curve": curve})
         return
-    held_out = counted(manifest.data["validation"], "validation image")
+    held_out = counted(manifest.data["validation"], f"validation {noun_of(dataset.items)}")
     show(f"{out} written after {took} s; on {held_out}, with 95 % intervals:")
     show(table(rows_of(manifest.metrics), indent="  "))
     if ladder := manifest.recipe.get("ladder"):

@@ -86,6 +86,12 @@ class Item:
     group: str | None = None
 
 
+def noun_of(items: Sequence[Item]) -> str:
+    """What one of them is called: image, clip or series."""
+    source = items[0].source if items else None
+    return "clip" if isinstance(source, Clip) else "series" if isinstance(source, Steps) else "image"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """Items with their classes and ledger.

@@ -8,7 +8,7 @@ import torch
 
 from visto.bundle import seen_before
 from visto.data.cache import Pixels, materialise, take
-from visto.data.dataset import Dataset, Item
+from visto.data.dataset import Dataset, Item, noun_of
 from visto.data.ledger import Entry, counts
 from visto.errors import DataError, UsageError
 from visto.evaluation.judge import RIGHT, filled
@@ -17,6 +17,7 @@ from visto.evaluation.verdict import verdict
 from visto.memory import keep_freed_memory
 from visto.metrics import McNemar, Paired, mcnemar, paired
 from visto.prediction import Recogniser
+from visto.quantities import plural
 from visto.tasks import TASKS
 from visto.types import Answer, Boxes, Figure, Split, Task, Voice
 
@@ -29,7 +30,7 @@ class Comparison:
     ``groups`` counts the groups that were drawn whole (0: the images were). ``mcnemar`` is None where an image is
     not just right or wrong. ``verdict`` says in a sentence what the decisive figure bears out. ``seen`` counts the
     judged images that made A, and B (0 unless a split was asked for by name), ``left_out`` those not judged because
-    either had seen them.
+    either had seen them. ``noun`` says what they are: image, clip or series.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Comparison:
     mcnemar: McNemar | None
     verdict: str
     ledger: tuple[Entry, ...]
+    noun: str = "image"
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -91,13 +93,14 @@ def compare(
     items = relabel(listed, a.task, dataset.classes, a.classes)
     pixels = _fitted_for_both(a, b, items, threads, voice)
     known = [seen_before(pixels[0].digests, torch.cat(list(one.seen.values()))) for one in (a, b)]
+    noun = noun_of(items)
     judged = torch.arange(len(pixels[0])) if split else (~(known[0] | known[1])).nonzero().flatten()
     if not len(judged):
         raise DataError(
-            f"no image is left to compare on: {len(items)} in {named}, {int(known[0].sum())} of them were used to make "
-            f"A, {int(known[1].sum())} to make B, {len(items) - len(pixels[0])} cannot be read",
-            expected="images that neither model has seen",
-            hint="give other data, or compare on seen images knowingly with --split",
+            f"no {noun} is left to compare on: {len(items)} in {named}, {int(known[0].sum())} of them were used to "
+            f"make A, {int(known[1].sum())} to make B, {len(items) - len(pixels[0])} cannot be read",
+            expected=f"{plural(noun)} that neither model has seen",
+            hint=f"give other data, or compare on seen {plural(noun)} knowingly with --split",
         )
     first, second = (answer_all(one, own, judged, voice) for one, own in zip((a, b), pixels, strict=True))
     shown = take(pixels[0], judged)
@@ -119,9 +122,16 @@ def compare(
         difference=found.difference,
         mcnemar=right,
         verdict=verdict(
-            found.difference, right, a.task.decisive, n=len(judged), grouped=any(groups), alike=_alike(*answers)
+            found.difference,
+            right,
+            a.task.decisive,
+            n=len(judged),
+            noun=noun,
+            grouped=any(groups),
+            alike=_alike(*answers),
         ),
         ledger=shown.entries,
+        noun=noun,
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from visto.bundle import seen_before
 from visto.data.cache import Pixels, materialise, take
-from visto.data.dataset import Dataset, Item
+from visto.data.dataset import Dataset, Item, noun_of
 from visto.data.ledger import Entry, counts
 from visto.data.loader import gather, input_pixels, runs
 from visto.errors import DataError
@@ -18,6 +18,7 @@ from visto.evaluation.judge import judge
 from visto.learn.feed import views_of
 from visto.memory import keep_freed_memory
 from visto.prediction import Recogniser
+from visto.quantities import plural
 from visto.types import Answer, Figure, Split, Task, Voice
 
 _BATCH_PIXELS = 256 * 64 * 64
@@ -45,6 +46,11 @@ class Evaluation:
     answers: Sequence[Answer[Any]]
     pixels: Pixels
     groups: tuple[Group, ...] = ()
+
+    @property
+    def noun(self) -> str:
+        """What was judged: image, clip or series."""
+        return noun_of(self.pixels.items)
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -76,11 +82,12 @@ def evaluate(
     judged = torch.arange(len(pixels.items)) if split else (~known).nonzero().flatten()
     left_out = int(known.sum()) if not split else 0
     if not len(judged):
+        noun = noun_of(items)
         raise DataError(
-            f"no image is left to judge: {len(items)} in {named}, {left_out} of them were used to make the model, "
+            f"no {noun} is left to judge: {len(items)} in {named}, {left_out} of them were used to make the model, "
             f"{len(items) - len(pixels.items)} cannot be read",
-            expected="images that the model has not seen",
-            hint="give other data, or judge on seen images knowingly with --split",
+            expected=f"{plural(noun)} that the model has not seen",
+            hint=f"give other data, or judge on seen {plural(noun)} knowingly with --split",
         )
     return judged_as(
         recogniser.task,
@@ -141,7 +148,8 @@ def choose(dataset: Dataset, split: Split | None) -> tuple[str, Sequence[Item]]:
         meant = "test" if split == "validation" and dataset.declared & {"validation", "test"} == {split} else split
         items = [item for item in dataset.items if item.split == meant]
         if not items:
-            raise DataError(f"{dataset.name} has no images in {split}", hint="leave --split out, or name another one")
+            nouns = plural(noun_of(dataset.items))
+            raise DataError(f"{dataset.name} has no {nouns} in {split}", hint="leave --split out, or name another one")
         return split, items
     if dataset.declared & {"validation", "test"}:
         # data with train and validation but no test: the reader has made the validation part the test

@@ -3,13 +3,21 @@
 from collections.abc import Mapping
 
 from visto.metrics import McNemar, images_needed
+from visto.quantities import plural
 from visto.types import Figure
 
 
 def verdict(
-    difference: Mapping[str, Figure], right: McNemar | None, name: str, *, n: int, grouped: bool, alike: bool
+    difference: Mapping[str, Figure],
+    right: McNemar | None,
+    name: str,
+    *,
+    n: int,
+    noun: str = "image",
+    grouped: bool,
+    alike: bool,
 ) -> str:
-    """What can be said of B against A on ``n`` images, by the figure ``name``.
+    """What can be said of B against A on ``n`` images (or what ``noun`` calls them), by the figure ``name``.
 
     Better or worse only where the 95 % interval of the difference leaves out 0 and McNemar's p is below 0.05: on few
     images either alone is too quick. ``right`` is None where an image is not just right or wrong: the interval alone
@@ -17,14 +25,14 @@ def verdict(
     groups, of which nobody knows how many would be needed.
     """
     if alike:
-        return "no difference: A and B give the same answer, with the same scores, to every image"
+        return f"no difference: A and B give the same answer, with the same scores, to every {noun}"
     if name not in difference:
-        return f"no difference can be told: {name} is not defined on these images"
+        return f"no difference can be told: {name} is not defined on these {plural(noun)}"
     figure, words = difference[name], name.replace("_", " ")
     if right is None:
         return _by_interval(figure, words)
     if right.only_first == right.only_second == 0:
-        return f"no difference in {words}: A and B are right on the same images, with other scores"
+        return f"no difference in {words}: A and B are right on the same {plural(noun)}, with other scores"
     apart = bool(figure.low is not None and figure.high is not None and (figure.low > 0 or figure.high < 0))
     chance = f"McNemar p {p_words(right.p)}"
     if apart and right.p < 0.05:
@@ -34,7 +42,8 @@ def verdict(
     needed = None if grouped else images_needed(right, n)
     if needed is None or needed <= n:
         return doubt
-    return f"{doubt}; were it the true difference, some {_rounded(needed):,} images would show it four times in five"
+    would = f"some {_rounded(needed):,} {plural(noun)} would show it four times in five"
+    return f"{doubt}; were it the true difference, {would}"
 
 
 def _by_interval(figure: Figure, words: str) -> str:

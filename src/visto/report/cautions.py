@@ -65,21 +65,20 @@ def cautions(facts: Facts) -> list[Caution]:
 
 
 def _about_what_was_seen(facts: Facts) -> list[Caution]:
-    digests, n = facts.evaluation.pixels.digests, facts.evaluation.n
+    digests, n = facts.evaluation.pixels.digests, counted(facts.evaluation.n, facts.judged.noun)
+    nouns = facts.judged.nouns
     trained, tuned = (int(seen_before(digests, facts.bundle.seen[part]).sum()) for part in ("train", "validation"))
     found = []
     if trained:
-        words = (
-            f"{trained:,} of the {counted(n, 'image')} judged here taught it: what it gets right there proves little."
-        )
+        words = f"{trained:,} of the {n} judged here taught it: what it gets right there proves little."
         found.append(Caution(grave=True, title="Judged on what it was trained on", words=words))
     if tuned:
         words = (
-            f"{tuned:,} of the {counted(n, 'image')} judged here are its validation images. It did not learn from "
-            f"them, but they {_part_of_validation(facts)}: on images that had no part in it, "
+            f"{tuned:,} of the {n} judged here are its validation {nouns}. It did not learn from "
+            f"them, but they {_part_of_validation(facts)}: on {nouns} that had no part in it, "
             "figures can be lower."
         )
-        found.append(Caution(grave=False, title="Judged on its validation images", words=words))
+        found.append(Caution(grave=False, title=f"Judged on its validation {nouns}", words=words))
     return found
 
 
@@ -91,19 +90,22 @@ def _part_of_validation(facts: Facts) -> str:
 
 
 def _about_size(facts: Facts) -> list[Caution]:
-    n = facts.evaluation.n
+    n, nouns = facts.evaluation.n, facts.judged.nouns
     if facts.main is None:
-        return [Caution(grave=True, title="No figure", words="Nothing could be measured on these images.")]
+        return [Caution(grave=True, title="No figure", words=f"Nothing could be measured on these {nouns}.")]
     name, figure = facts.main
     bounds = interval(name, figure)
     if figure.low is None or figure.high is None:
-        words = f"On {counted(n, 'image')} chance alone cannot be told from skill: the figure has no interval."
+        words = (
+            f"On {counted(n, facts.judged.noun)} chance alone cannot be told from skill: the figure has no interval."
+        )
         return [Caution(grave=True, title="No interval", words=words)]
     width = figure.high - figure.low
     if n >= FEW_IMAGES and width <= WIDE:
         return []
-    title = "Judged on few images" if n < FEW_IMAGES else "A wide interval"
-    words = f"With {counted(n, 'image')} judged, all that is known is that the figure lies somewhere within {bounds}."
+    title = f"Judged on few {nouns}" if n < FEW_IMAGES else "A wide interval"
+    judged = counted(n, facts.judged.noun)
+    words = f"With {judged} judged, all that is known is that the figure lies somewhere within {bounds}."
     return [Caution(grave=width > 2 * WIDE, title=title, words=words)]
 
 
@@ -118,7 +120,7 @@ def _about_chance(facts: Facts) -> list[Caution]:
         return []
     name = shown(facts.evaluation.classes[facts.have.index(most)])
     words = (
-        f"Always answering “{name}” would be right on {percent(share)} of these images; the model is on "
+        f"Always answering “{name}” would be right on {percent(share)} of these {facts.judged.nouns}; the model is on "
         f"{amount('accuracy', figure.value)} ({interval('accuracy', figure)})."
     )
     return [Caution(grave=True, title="Not shown to be better than a constant answer", words=words)]
@@ -158,7 +160,7 @@ def _about_weak_classes(facts: Facts, names: Sequence[str]) -> list[Caution]:
 def _about_balance(facts: Facts, names: Sequence[str]) -> list[Caution]:
     counts = list(facts.trained or facts.have)
     where = "trained on" if facts.trained else "judged"
-    things = ("image",) if facts.trained else (facts.judged.unit.one, facts.judged.unit.many)
+    things = (facts.judged.noun,) if facts.trained else (facts.judged.unit.one, facts.judged.unit.many)
     holding = "with" if facts.judged.boxes is not None and facts.trained else "of"
     if not counts or min(counts) * UNEVEN > max(counts) or min(counts) == 0:
         return []
@@ -206,7 +208,15 @@ def _about_files(facts: Facts) -> list[Caution]:
     if ledger.quarrelling:
         have = "has" if ledger.quarrelling == 1 else "have"
         words = f"{counted(ledger.quarrelling, 'file')} {have} the same content as another, under another label."
-        found.append(Caution(grave=False, title="One picture, two labels", words=words))
+        found.append(
+            Caution(
+                grave=False,
+                title="One picture, two labels"
+                if facts.judged.noun == "image"
+                else f"One {facts.judged.noun}, two labels",
+                words=words,
+            )
+        )
     if ledger.doubles * 20 > ledger.total:
         words = (
             f"{ledger.doubles:,} of {counted(ledger.total, *things)} are copies of another: less data than it looks."

@@ -87,8 +87,8 @@ def split_table(
     return Table(first="Class", names=list(counts), rows=rows, more=max(0, len(order) - MOST_ROWS))
 
 
-def group_table(groups: Sequence[Group]) -> Table | None:
-    """Each group with its images and its plain proportions, the worst first as they come.
+def group_table(groups: Sequence[Group], things: str = "images") -> Table | None:
+    """Each group with its ``things`` and its plain proportions, the worst first as they come.
 
     None without groups, and for figures that are no plain proportions (those of boxes).
     """
@@ -101,5 +101,5 @@ def group_table(groups: Sequence[Group]) -> Table | None:
         (shown(group.name), [number(group.n), *(figure_cell(name, group.figures.get(name)) for name in names)])
         for group in groups[:MOST_ROWS]
     ]
-    columns = ["Images", *(kind(name).title for name in names)]
+    columns = [things.capitalize(), *(kind(name).title for name in names)]
     return Table(first="Group", names=columns, rows=rows, more=max(0, len(groups) - MOST_ROWS))

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from visto.report.plot_interval import interval_bar, scale_floor
 from visto.report.svg import in_percent, plain, ticks
-from visto.report.words import Kind, amount, interval, kind
+from visto.report.words import Kind, amount, interval, kind, spoken_of
 from visto.types import Figure
 
 _ORDER = (
@@ -68,15 +68,19 @@ def main_figure(figures: Mapping[str, Figure], history: Sequence[Mapping[str, An
     return name if name in figures else next(iter(whole(figures)), None)
 
 
-def figure_rows(figures: Mapping[str, Figure], main: str | None, meanings: Mapping[str, str]) -> list[Row]:
+def figure_rows(
+    figures: Mapping[str, Figure], main: str | None, meanings: Mapping[str, str], noun: str = "image"
+) -> list[Row]:
     """All figures of the whole, ``main`` first; those better when high share one scale, to be compared.
 
-    ``meanings`` has those that differ from what the name means else.
+    ``meanings`` has those that differ from what the name means else; ``noun`` is what they are measured on.
     """
     names = sorted(whole(figures), key=lambda name: name != main)
     shared = [figures[name] for name in names if kind(name).better == "high"]
     floor = scale_floor([f.value if f.low is None else f.low for f in shared])
-    about = {name: replace(kind(name), meaning=meanings.get(name, kind(name).meaning)) for name in names}
+    about = {
+        name: replace(kind(name), meaning=spoken_of(noun, meanings.get(name, kind(name).meaning))) for name in names
+    }
     return [_row(name, figures[name], about[name], floor) for name in names]
 
 

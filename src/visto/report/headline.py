@@ -6,7 +6,7 @@ from visto.models.second_look import in_words
 from visto.report.cautions import Facts
 from visto.report.found_boxes import FoundBoxes
 from visto.report.making import input_words, made_at
-from visto.report.words import amount, counted, decimal, interval, kind, lowered, percent, shown
+from visto.report.words import amount, counted, decimal, interval, kind, lowered, percent, shown, spoken_of
 
 _NAMED = 12
 _LISTED = 300
@@ -61,20 +61,24 @@ def _purpose(facts: Facts, classes: int) -> str:
     number = counted(classes, "class", "classes")
     if facts.judged.boxes is not None:
         return f"Finds {counted(classes, 'kind')} of things and where they are"
-    return f"Tells {number} apart" if facts.judged.single else f"Finds any of {number} in an image"
+    return (
+        f"Tells {number} apart"
+        if facts.judged.single
+        else spoken_of(facts.judged.noun, f"Finds any of {number} in an image")
+    )
 
 
 def _words(facts: Facts, bounds: str) -> str:
     n, right = facts.evaluation.n, int(facts.judged.right.sum())
-    images = f"{counted(n, 'image')} {_PARTS.get(facts.evaluation.split, '')}".rstrip()
+    images = f"{counted(n, facts.judged.noun)} {_PARTS.get(facts.evaluation.split, '')}".rstrip()
     how = "were answered right" if facts.judged.single else "had every class right and none missed"
     first = f"Of {images}, {right:,} {how}."
     if facts.judged.boxes is not None:
         first = _box_words(facts.judged.boxes, images)
     if not bounds or facts.main is None:
         return first
-    title = kind(facts.main[0]).title
-    return f"{first} On more images like these, expect {lowered(title)} to lie within {bounds} (95\xa0% interval)."
+    title, nouns = kind(facts.main[0]).title, facts.judged.nouns
+    return f"{first} On more {nouns} like these, expect {lowered(title)} to lie within {bounds} (95\xa0% interval)."
 
 
 def _box_words(boxes: FoundBoxes, images: str) -> str:
@@ -98,7 +102,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         rows.append(("Sees", words))
     rows.append(("Made", made_at(facts.bundle)))
     if "name" in data and "train" in data and "validation" in data:
-        images = f"{counted(data['train'], 'image')}, and {data['validation']:,} more to validate"
+        images = f"{counted(data['train'], facts.judged.noun)}, and {data['validation']:,} more to validate"
         rows.append(("Made from", f"{shown(str(data['name']))}: {images}"))
     rows.append(("Judged on", _judged_on(facts)))
     return [(what, shown(how, 200)) for what, how in rows]
@@ -106,7 +110,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
 
 def _judged_on(facts: Facts) -> str:
     evaluation, boxes = facts.evaluation, facts.judged.boxes
-    words = counted(evaluation.n, "image")
+    words = counted(evaluation.n, facts.judged.noun)
     words += f" with {counted(boxes.wanted, 'box', 'boxes')}" if boxes is not None else ""
     words += "" if evaluation.split == "all" else f" of {evaluation.split}"
     if evaluation.left_out:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from visto.evaluation import Evaluation
+from visto.quantities import plural
 from visto.report.found_boxes import FoundBoxes, found_boxes
 from visto.types import Answer, Boxes, Label, Labels
 
@@ -27,10 +28,12 @@ class Judged:
 
     Where an image has one class, that is the score of the answer; where it has several, of the least sure of its
     yes-or-no decisions. ``mistake`` is how sure the surest wrong decision was, 0 where none was. Both are None where
-    the answers carry no scores, and where they are ``boxes``: those are judged one by one.
+    the answers carry no scores, and where they are ``boxes``: those are judged one by one. ``noun`` says what is
+    judged: image, clip or series.
     """
 
     single: bool
+    noun: str
     answers: Sequence[Answer[Any]]
     targets: Sequence[Any]
     right: Tensor
@@ -42,29 +45,35 @@ class Judged:
     def unit(self) -> Unit:
         if self.boxes is not None:
             return Unit(one="box", many="boxes", claims="boxes")
-        return Unit(one="image", many="images", claims="answers" if self.single else "scores")
+        return Unit(one=self.noun, many=self.nouns, claims="answers" if self.single else "scores")
+
+    @property
+    def nouns(self) -> str:
+        return plural(self.noun)
 
 
 def judged(evaluation: Evaluation) -> Judged:
-    answers = evaluation.answers
+    answers, noun = evaluation.answers, evaluation.noun
     targets: list[Any] = [item.target for item in evaluation.pixels.items]
     if any(isinstance(target, Boxes) for target in targets):
         boxes = found_boxes(evaluation)
         faultless = torch.tensor([not len(image.false) and not len(image.missed) for image in boxes.images])
-        return Judged(single=False, answers=answers, targets=targets, right=faultless, boxes=boxes)
+        return Judged(single=False, noun=noun, answers=answers, targets=targets, right=faultless, boxes=boxes)
     single = all(isinstance(answer.value, Label) for answer in answers)
     right = torch.tensor(
         [a.value.classes == t.classes for a, t in zip(answers, targets, strict=True)], dtype=torch.bool
     )
     if any(answer.value.scores is None for answer in answers):
-        return Judged(single=single, answers=answers, targets=targets, right=right)
+        return Judged(single=single, noun=noun, answers=answers, targets=targets, right=right)
     if single:
         sureness = torch.tensor([float(a.value.scores[a.value.index]) for a in answers])
         mistake = sureness.where(~right, 0.0)
     else:
         pairs = [_doubts(a.value, t) for a, t in zip(answers, targets, strict=True)]
         sureness, mistake = (torch.tensor([pair[k] for pair in pairs]) for k in (0, 1))
-    return Judged(single=single, answers=answers, targets=targets, right=right, sureness=sureness, mistake=mistake)
+    return Judged(
+        single=single, noun=noun, answers=answers, targets=targets, right=right, sureness=sureness, mistake=mistake
+    )
 
 
 def _doubts(answer: Labels, target: Labels) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from visto.report.figures import monitored
 from visto.report.plot_growth import Point, growth_plot
 from visto.report.plot_lines import Line, lines_plot
-from visto.report.words import amount, counted, kind, lowered, shown
+from visto.report.words import amount, counted, kind, lowered, shown, spoken_of
 
 _TRAINING = "Loss by epoch, of the last step of the epoch, on images as they were altered for training."
 _BOTH = (
@@ -83,8 +83,8 @@ def fall(history: Sequence[Mapping[str, Any]]) -> float:
     return max(values) - values[-1] if values else 0.0
 
 
-def learning(history: Sequence[Mapping[str, Any]]) -> Learning | None:
-    """None where there is no history."""
+def learning(history: Sequence[Mapping[str, Any]], noun: str = "image") -> Learning | None:
+    """None where there is no history; ``noun`` is what was learnt from."""
     train, loss = series(history, "loss"), series(history, "validation_loss")
     name = monitored(history)
     watched = series(history, f"validation_{name}") if name else []
@@ -92,9 +92,9 @@ def learning(history: Sequence[Mapping[str, Any]]) -> Learning | None:
     lines = [each for each in lines if each.points]
     if not lines:
         return None
-    words = [_loss_words(history, len(loss))] if loss else []
+    words = [spoken_of(noun, _loss_words(history, len(loss)))] if loss else []
     title = "Loss by epoch"
-    captions = [_BOTH if loss and train else _TRAINING if train else "Loss by epoch."]
+    captions = [spoken_of(noun, _BOTH if loss and train else _TRAINING if train else "Loss by epoch.")]
     plots = [lines_plot("loss", lines, title=title, words=" ".join(words) or title, what="loss", share=False)]
     if name and watched:
         about = kind(name)

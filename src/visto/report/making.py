@@ -12,7 +12,7 @@ from visto.models.second_look import in_words
 from visto.models.trees import Trees
 from visto.report.fitted import Fitted, sees_words
 from visto.report.judged import Judged
-from visto.report.words import counted, shown
+from visto.report.words import counted, shown, spoken_of
 
 _RECIPE_LIMIT = 20_000
 
@@ -32,9 +32,9 @@ def making(bundle: Bundle, fitted: Fitted | None, looked: Judged) -> Making:
     lines = [shown(line, 400) for line in text.split("\n")]
     text = "\n".join(lines)
     return Making(
-        rows=_rows(bundle, fitted),
+        rows=_rows(bundle, fitted, looked.noun),
         recipe=text if len(text) <= _RECIPE_LIMIT else text[:_RECIPE_LIMIT] + "\n… the rest is in manifest.json",
-        commands=_commands(bundle) if looked.boxes is None else _box_commands(bundle),
+        commands=_commands_of(bundle, looked),
     )
 
 
@@ -52,11 +52,24 @@ def input_words(bundle: Bundle) -> str:
     arguments = bundle.manifest.preprocess.arguments
     if "size" not in arguments or "channels" not in arguments:
         return ""
+    if not arguments["size"]:
+        return f"{counted(arguments['channels'], 'number')} a step"
     size = "×".join(str(side) for side in reversed(arguments["size"]))
-    return f"{size} pixels, {'grey' if arguments['channels'] == 1 else 'colour'}"
+    frames = f"{frames_words(arguments['every'])} at " if arguments.get("every") else ""
+    return f"{frames}{size} pixels, {'grey' if arguments['channels'] == 1 else 'colour'}"
 
 
-def _rows(bundle: Bundle, fitted: Fitted | None) -> list[tuple[str, str, bool]]:
+def frames_words(every: int) -> str:
+    """Which frames of a clip are looked at.
+
+    >>> frames_words(1), frames_words(2), frames_words(12)
+    ('each frame', 'each 2nd frame', 'each 12th frame')
+    """
+    ending = "th" if every % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(every % 10, "th")
+    return "each frame" if every == 1 else f"each {every}{ending} frame"
+
+
+def _rows(bundle: Bundle, fitted: Fitted | None, noun: str) -> list[tuple[str, str, bool]]:
     manifest = bundle.manifest
     recipe, data = manifest.recipe, manifest.data
     parent = data.get("parent") or recipe.get("parent")
@@ -64,7 +77,7 @@ def _rows(bundle: Bundle, fitted: Fitted | None) -> list[tuple[str, str, bool]]:
     rows: list[tuple[str, object, bool]] = [
         ("Model", f"{in_words(manifest.model)}, {_size(bundle, fitted)}", False),
         ("Input", input_words(bundle), False),
-        *(_by_steps(recipe) if fitted is None else _at_once(recipe, fitted)),
+        *(_by_steps(recipe, noun) if fitted is None else _at_once(recipe, fitted)),
         ("Chosen by", _chosen(recipe), False),
         ("Data", f"{data.get('name', '')}, read as {data.get('format', '')}", False),
         ("Data fingerprint", data.get("fingerprint", ""), True),
@@ -74,7 +87,7 @@ def _rows(bundle: Bundle, fitted: Fitted | None) -> list[tuple[str, str, bool]]:
         ("Weights digest", weights.sha256 if weights else "", True),
         (
             "Holds training data",
-            "yes" if manifest.holds_training_data else "no; content hashes of its images only",
+            "yes" if manifest.holds_training_data else spoken_of(noun, "no; content hashes of its images only"),
             False,
         ),
     ]
@@ -85,14 +98,14 @@ def _size(bundle: Bundle, fitted: Fitted | None) -> str:
     return counted(weights_count(bundle), "weight" if fitted is None else "number")
 
 
-def _by_steps(recipe: Mapping[str, Any]) -> list[tuple[str, object, bool]]:
+def _by_steps(recipe: Mapping[str, Any], noun: str) -> list[tuple[str, object, bool]]:
     decisions: Mapping[str, Any] = recipe.get("decisions", {})
     return [
         ("Learnt", _learnt(recipe, decisions), False),
         *_stages(recipe),
         ("Augmentation", ", ".join(recipe.get("augmentation", [])) or "none", False),
         ("Precision", _with_reason(decisions), False),
-        ("Time", _time(recipe, "learning"), False),
+        ("Time", spoken_of(noun, _time(recipe, "learning")), False),
         ("Ended by", recipe.get("ended", ""), False),
         ("Random seed", recipe.get("seed", ""), False),
     ]
@@ -181,6 +194,12 @@ def _with_reason(decisions: Mapping[str, Any]) -> str:
     return f"{decisions['precision']} ({reason})" if reason else str(decisions["precision"])
 
 
+def _commands_of(bundle: Bundle, looked: Judged) -> list[tuple[str, str]]:
+    if looked.boxes is not None:
+        return _box_commands(bundle)
+    return _commands(bundle) if looked.noun == "image" else _sequence_commands(bundle, looked)
+
+
 def _commands(bundle: Bundle) -> list[tuple[str, str]]:
     name, python = _opened(bundle)
     python += 'answer = model.predict("photo.jpg")\nprint([model.classes[k] for k in answer.value.classes])\n'
@@ -190,6 +209,16 @@ def _commands(bundle: Bundle) -> list[tuple[str, str]]:
         ("Judge it on images of your own, a folder a class", f"visto evaluate {name} photos/"),
         ("Check every byte of it", f"visto info {name}"),
         ("In Python", python),
+    ]
+
+
+def _sequence_commands(bundle: Bundle, looked: Judged) -> list[tuple[str, str]]:
+    name, python = _opened(bundle)
+    return [
+        (f"What each {looked.noun} of a folder is", f"visto predict {name} {looked.nouns}/"),
+        (f"Judge it on {looked.nouns} of your own", f"visto evaluate {name} {looked.nouns}/"),
+        ("Check every byte of it", f"visto info {name}"),
+        ("In Python", f'{python}print(visto.evaluate(model, "{looked.nouns}/").figures)'),
     ]
 
 

@@ -52,8 +52,7 @@ def mistakes(evaluation: Evaluation, judged: Judged, *, samples: bool) -> Mistak
     places = wrong.tolist()
 
     def look(row: int, with_picture: bool) -> Shown:
-        image = gather(evaluation.pixels, torch.tensor([row]))[0] if with_picture else None
-        return _shown(evaluation, judged, row, image)
+        return _shown(evaluation, judged, row, _seen(evaluation, row) if with_picture else None)
 
     first = [look(row, samples) for row in places[:MOST_MISTAKES]]
     listed = [look(row, False) for row in places[MOST_MISTAKES : MOST_MISTAKES + MOST_LISTED]]
@@ -64,6 +63,14 @@ def mistakes(evaluation: Evaluation, judged: Judged, *, samples: bool) -> Mistak
         more=len(places) - len(first) - len(listed),
         unsure=[look(row, samples) for row in unsure],
     )
+
+
+def _seen(evaluation: Evaluation, row: int) -> Tensor | None:
+    """What one looks like: an image, the middle frame of a clip; None of a series."""
+    seen = gather(evaluation.pixels, torch.tensor([row]))[0]
+    if seen.ndim == 4:
+        return seen[len(seen) // 2]
+    return seen if seen.ndim == 3 else None
 
 
 def _shown(evaluation: Evaluation, judged: Judged, row: int, image: Tensor | None) -> Shown:

@@ -65,6 +65,8 @@ class Page:
     figures: Sequence[Row]
     single: bool
     unit: Unit
+    noun: str
+    nouns: str
     n: int
     confusion: Confusion | None
     classes: Table
@@ -130,15 +132,17 @@ def gather_page(
     return Page(
         headline=headline(facts),
         cautions=cautions(facts),
-        figures=figure_rows(evaluation.figures, name, BOX_MEANINGS if boxes is not None else {}),
+        figures=figure_rows(evaluation.figures, name, BOX_MEANINGS if boxes is not None else {}, looked.noun),
         single=looked.single,
         unit=unit,
+        noun=looked.noun,
+        nouns=looked.nouns,
         n=evaluation.n,
         confusion=confusion(evaluation.details, evaluation.classes, (unit.one, unit.many)),
         classes=class_table(
             evaluation.classes, evaluation.figures, have, _class_columns(looked, evaluation, answered), unit.many
         ),
-        groups=group_table(evaluation.groups),
+        groups=group_table(evaluation.groups, looked.nouns),
         mistakes=errors,
         boxes=box_curves(boxes, evaluation.figures, evaluation.details, evaluation.classes) if boxes else None,
         box_mistakes=box_mistakes(evaluation, boxes, _views(bundle, evaluation) if samples else None)
@@ -151,7 +155,7 @@ def gather_page(
         ledgers=_ledgers(ledger, evaluation.ledger, bundle),
         reasons=both,
         ladder=climbed(bundle.manifest.recipe),
-        learning=learning(facts.history),
+        learning=learning(facts.history, looked.noun),
         no_curve=no_curve_words(bundle.manifest.recipe, fitted),
         growth=growth(learning_curve),
         tuning=tuned(tuning),
@@ -208,7 +212,9 @@ def _sureness(looked: Judged, known: Calibration | None) -> Sureness:
         reliability=plot,
         claims=words,
         bins=[b for b in bins if b.count],
-        coverage=coverage_plot(curve, what="how many of these are right", words=kept) if curve else None,
+        coverage=coverage_plot(curve, what="how many of these are right", words=kept, nouns=looked.nouns)
+        if curve
+        else None,
         thresholds=thresholds(looked),
         boxes=thresholds_of(looked.boxes) if looked.boxes is not None else None,
     )

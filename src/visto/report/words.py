@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from visto.quantities import plural
 from visto.types import Figure
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -28,10 +29,21 @@ def shown(text: str, limit: int = NAME_LIMIT) -> str:
 
 def counted(number: int, thing: str, things: str = "") -> str:
     """
-    >>> counted(1, "image"), counted(1234, "class", "classes")
-    ('1\\xa0image', '1,234\\xa0classes')
+    >>> counted(1, "image"), counted(1234, "class", "classes"), counted(2, "series")
+    ('1\\xa0image', '1,234\\xa0classes', '2\\xa0series')
     """
-    return f"{number:,}{NBSP}{thing if number == 1 else things or thing + 's'}"
+    return f"{number:,}{NBSP}{thing if number == 1 else things or plural(thing)}"
+
+
+def spoken_of(noun: str, words: str) -> str:
+    """Words on images, as words on what ``noun`` calls them.
+
+    >>> spoken_of("clip", "How often an image scores above other images.")
+    'How often a clip scores above other clips.'
+    """
+    if noun == "image":
+        return words
+    return words.replace("an image", f"a {noun}").replace("images", plural(noun)).replace("image", noun)
 
 
 def percent(share: float) -> str:

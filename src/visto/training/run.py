@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from visto.bundle import Bundle, read_bundle
-from visto.data.dataset import Dataset
+from visto.data.dataset import Dataset, noun_of
 from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError
 from visto.evaluation import Evaluation
@@ -17,6 +17,7 @@ from visto.learn.engine import check_device, processor
 from visto.learn.state import STATE_VERSION
 from visto.memory import keep_freed_memory
 from visto.preprocess import PREPROCESS
+from visto.quantities import plural
 from visto.recipes import Request, check_same
 from visto.tasks import TASKS
 from visto.training.buildable import check_buildable
@@ -104,7 +105,7 @@ def started(
     asked, request = request, first or request
     plan = plan_of(dataset, request, parent)
     what = plan.why if request == asked else f"models from the cheapest upwards, {plan.sight}"
-    voice.say(f"{len(dataset):,} images, {len(dataset.classes)} classes; {what}")
+    voice.say(f"{len(dataset):,} {plural(noun_of(dataset.items))}, {len(dataset.classes)} classes; {what}")
     # once before the long reading, with figures that are not known yet: a slip in the request shows now
     unknown = [0.5] * plan.fit.channels
     recipe = settled(plan, dataset, request, parent, len(dataset), unknown, unknown)
