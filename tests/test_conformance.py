@@ -21,8 +21,9 @@ from visto.data.augment_boxes import BOX_AUGMENTATIONS
 from visto.data.dataset import Dataset, Item, PixelRow
 from visto.errors import UsageError
 from visto.learn.schedule import SCHEDULES
-from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, MODELS, SEQUENTIAL
+from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, FORECASTERS, MODELS, SEQUENTIAL
 from visto.models.features import FEATURES
+from visto.models.forecaster import READERS
 from visto.tasks import TASKS
 from visto.types import Label
 
@@ -48,7 +49,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in CLIPS_ONLY])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in (*CLIPS_ONLY, *FORECASTERS)])
 def test_model(name: str) -> None:
     check = testing.check_detector if name in DETECTORS else testing.check_model
     check(partial(MODELS[name], **SMALLER.get(name, {})))
@@ -96,7 +97,7 @@ def test_every_feature_is_exported() -> None:
     assert {name for some in FITTED_ON.values() for name in some} == set(FEATURES)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("rcnn", *CLIPS_ONLY)])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("rcnn", *CLIPS_ONLY, *FORECASTERS)])
 def test_model_exported(name: str, tmp_path: Path) -> None:
     if name in CLASSIC:
         testing.check_export(fitted(name, tmp_path / "fitted.visto"), shape=(3, 32, 32))
@@ -108,6 +109,19 @@ def test_the_one_model_without_an_export_says_so() -> None:
     """Selective search is no tensor function: R-CNN has no ONNX form."""
     with pytest.raises(AssertionError, match="has no ONNX form"):
         testing.check_export(partial(MODELS["rcnn"], **SMALLER["rcnn"]))
+
+
+@pytest.mark.parametrize("name", ["naive", "linear", *READERS])
+def test_forecaster(name: str) -> None:
+    testing.check_forecaster(partial(MODELS["forecaster"], reader=name) if name in READERS else MODELS[name])
+
+
+def test_series(tmp_path: Path) -> None:
+    rows = "\n".join(f"{k},{k % 7}" for k in range(60))
+    (tmp_path / "sales.csv").write_text(f"day,sales\n{rows}\n")
+    data = read(tmp_path / "sales.csv")
+    assert data.task == "forecast"
+    testing.check_dataset(data)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

@@ -34,7 +34,7 @@ from visto.preprocess import PREPROCESS
 from visto.recipes import Request
 from visto.spec import Spec
 from visto.tasks import TASKS
-from visto.types import Boxes, Label, Silent, Size, Target, Task, View
+from visto.types import Boxes, Future, Label, Labels, Silent, Size, Target, Task, View
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -283,12 +283,13 @@ def check_dataset(dataset: Dataset) -> None:
     _require(len(set(ids)) == len(ids), "two items have one id")
     _require(dataset.format in FORMATS, f"format {dataset.format!r} is not in the table")
     _require(len(set(dataset.classes)) == len(dataset.classes), "two classes have one name")
-    placed = TASKS[dataset.task](classes=("a", "b")).needs == "boxes"
+    needs = TASKS[dataset.task](classes=("a", "b")).needs
+    kind = {"boxes": Boxes, "forecast": Future}.get(needs, Label | Labels)
     for item in dataset.items:
         known = item.target is not None and max(item.target.classes, default=0) < len(dataset.classes)
         _require(known, f"{item.id} has no known class")
         _require(item.split is not None, f"{item.id} is in no split")
-        _require(placed == isinstance(item.target, Boxes), f"{item.id} is no {dataset.task}")
+        _require(isinstance(item.target, kind), f"{item.id} is no {dataset.task}")
         if isinstance(item.target, Boxes):
             _check_boxes(item.id, item.target)
         _check_source(item)
@@ -325,7 +326,7 @@ def check_task(builder: Callable[..., Task[Any, Any]]) -> None:
     _require(task.unsuited <= {field.name for field in fields(Request)} | {"tune"}, "unsuited to options there are not")
     size = Size(height=32, width=32)
     view = View(size=size, to_original=torch.eye(2, 3))
-    images, model = torch.rand(2, 3, 32, 32), _small(task)
+    images, model = torch.rand(2, *((6, 3) if task.needs == "forecast" else (3, 32, 32))), _small(task)
     with torch.no_grad():
         found = task.head(model(images))
         kept = task.head(task.keep(model(images)))
@@ -336,11 +337,14 @@ def check_task(builder: Callable[..., Task[Any, Any]]) -> None:
         moved = task.reorder(task.reorder(answer, places), {new: old for old, new in places.items()})
         _require(task.to_json(moved) == task.to_json(answer), "another order of classes, and back, is another answer")
         json.dumps(task.to_json(answer))
-        _require(task.draw((images[0] * 255).byte(), answer).startswith(b"\x89PNG"), "the drawing is no PNG")
+        shown = images[0] if task.needs == "forecast" else (images[0] * 255).byte()
+        _require(task.draw(shown, answer).startswith(b"\x89PNG"), "the drawing is no PNG")
 
 
 def _small(task: Task[Any, Any]) -> nn.Module:
     torch.manual_seed(0)
+    if task.needs == "forecast":
+        return MODELS["forecaster"](classes=3, channels=3, size=[], window=4).eval()
     builder = MODELS[DETECTORS[0] if task.needs == "boxes" else "logistic"]
     return builder(classes=3, channels=3, size=[32, 32]).eval()
 
@@ -368,6 +372,25 @@ def check_sequence_model(builder: Callable[..., nn.Module], over: Sequence[str] 
                 _check_padding(model, inputs)
 
 
+def check_forecaster(builder: Callable[..., nn.Module]) -> None:
+    """A builder of what foretells series: three tensors N×h×F, saving, batching, gradients, and a step at a time."""
+    for channels, horizon in ((1, 1), (3, 4)):
+        arguments = {"channels": channels, "size": [], "window": 6, "horizon": horizon}
+        torch.manual_seed(0)
+        model, inputs = builder(classes=channels, **arguments), torch.randn(4, 6, channels)
+        model.fit_to(torch.randn(50, 6, channels), torch.randn(50, horizon, channels))  # type: ignore[operator]
+        with torch.no_grad():
+            found = model.eval()(inputs)
+        _require(set(found) == {"forecast", "linear", "naive"}, f"it gives {', '.join(found)}")
+        for name, value in found.items():
+            _require(tuple(value.shape) == (4, horizon, channels), f"{name} is {tuple(value.shape)}, not N×h×F")
+        _check_alone(model, inputs)
+        _check_saving(builder, model, inputs, channels, arguments)
+        _check_gradients(model, inputs)
+        for steps in (inputs, inputs[:, :2], torch.randn(4, 20, channels)):
+            _check_streaming(model, steps, steps.unbind(1))
+
+
 def _check_padding(model: nn.Module, inputs: Tensor) -> None:
     """Missing steps are NaN: they change no answer, and reach no gradient."""
     lengths = [6, 4, 3, 1]
@@ -385,11 +408,12 @@ def _check_streaming(model: nn.Module, inputs: Tensor, steps: Sequence[Tensor]) 
     """One step after the other ends where the whole does, in a state of fixed shapes, a row for each sequence."""
     model.eval()
     with torch.no_grad():
-        whole = model(inputs)["logits"]
+        whole = model(inputs)
         state = model.start(len(inputs))  # type: ignore[operator]
         shapes = [value.shape for value in state]
         for step in steps:
             out, state = model.step(step, state)  # type: ignore[operator]
             _require([value.shape for value in state] == shapes, "the state's shapes change from step to step")
     _require(all(shape[0] == len(inputs) for shape in shapes), "the state has no row for each sequence")
-    _require(torch.allclose(out["logits"], whole, atol=1e-4), "step by step it ends otherwise than on the whole")
+    same = all(torch.allclose(out[name], whole[name], atol=1e-4) for name in whole)
+    _require(same, "step by step it ends otherwise than on the whole")

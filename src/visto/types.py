@@ -14,6 +14,7 @@ T = TypeVar("T")
 P = TypeVar("P", contravariant=True)
 C = TypeVar("C")
 
+Needs = Literal["logits", "boxes", "forecast"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -117,13 +118,57 @@ class Boxes:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Boxes):
             return NotImplemented
-        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
-        return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+        return same_fields(self, other)
 
     __hash__ = None  # type: ignore[assignment]  # tensors are not hashed by what they hold
 
 
-Target = Label | Labels | Boxes
+def same_fields(one: Any, other: Any) -> bool:
+    """Whether two values of one dataclass have equal fields, tensors among them."""
+
+    def same(a: object, b: object) -> bool:
+        return torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b or a == b
+
+    return all(same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Future:
+    """What comes next in a series: ``values`` h×F float32, the h steps after a window, of F columns.
+
+    Of an answer, ``linear`` and ``naive`` (h×F) are what two plain ways say: a linear one, and the last value again.
+    The truth lies within ``low`` … ``high`` (h×F) as often as ``confidence`` says; None where that is not known.
+    """
+
+    values: Tensor
+    linear: Tensor | None = None
+    naive: Tensor | None = None
+    low: Tensor | None = None
+    high: Tensor | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or not len(self.values):
+            raise ValueError(f"a future of shape {tuple(self.values.shape)}, expected steps × columns")
+        for name in ("linear", "naive", "low", "high"):
+            other = getattr(self, name)
+            if other is not None and other.shape != self.values.shape:
+                raise ValueError(f"{name} of shape {tuple(other.shape)} for {tuple(self.values.shape)} values")
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """None: what comes next is no class."""
+        return ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Future):
+            return NotImplemented
+        return same_fields(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+Target = Label | Labels | Boxes | Future
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +289,7 @@ class Task(Protocol[T, C]):
     monitor: tuple[str, Literal["max", "min"]]
     decisive: str  # the figure by which one recogniser is better than another
     blend: Literal["softmax", "sigmoid"]  # what makes scores of logits, so that those of several models can be averaged
-    needs: Literal["logits", "boxes"]  # what it learns from a model
+    needs: Needs  # what it learns from a model
     sequences: bool  # whether its inputs are clips or series, not images
     unsuited: frozenset[str]  # options of training (as in recipes.Request) that have no meaning for it
     augmentations: Sequence[str]  # names that ``augment`` knows

@@ -13,7 +13,7 @@ from visto.errors import DataError, UsageError
 
 def test_every_format_has_a_line() -> None:
     boxes = ["coco", "yolo", "voc", "boxes-list"]
-    arrays, series = ["digits", "idx", "cifar", "series-npz", "npz"], ["series-lines", "series-table"]
+    arrays, series = ["digits", "idx", "cifar", "series-npz", "forecast", "npz"], ["series-lines", "series-table"]
     assert list(FORMATS) == [*arrays, *boxes, *series, "list", "clip-folders", "class-folders"]
     assert all(entry.describe and "\n" not in entry.describe for entry in FORMATS.values())
 

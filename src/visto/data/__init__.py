@@ -16,6 +16,7 @@ from visto.data.idx import read_idx, recognises_idx
 from visto.data.lists import read_list, recognises_list
 from visto.data.npz import read_npz, recognises_npz
 from visto.data.reading import Format, read_with
+from visto.data.series_file import read_series, recognises_series
 from visto.data.series_lines import read_series_lines, recognises_series_lines
 from visto.data.series_npz import read_series_npz, recognises_series_npz
 from visto.data.series_table import read_series_table, recognises_series_table
@@ -25,8 +26,8 @@ from visto.data.yolo_layout import recognises_yolo
 from visto.errors import UsageError
 
 # In the order in which they are asked: boxes before labels, since a list of boxes names labels too; clips before
-# images, since their frames are images too; series before what is known by its suffix alone; class folders recognise
-# any folder, and so come last.
+# images, since their frames are images too; series before what is known by its suffix alone, a series to foretell
+# among them; class folders recognise any folder, and so come last.
 FORMATS: dict[str, Format] = {
     "digits": Format(
         read=read_digits, recognises=recognises_digits, describe="the name digits: 1,797 digits of 8×8, embedded"
@@ -41,6 +42,11 @@ FORMATS: dict[str, Format] = {
         read=read_series_npz,
         recognises=recognises_series_npz,
         describe="series of numbers: .npz of train_series (N×T or N×T×F), train_labels, maybe train_lengths …",
+    ),
+    "forecast": Format(
+        read=read_series,
+        recognises=recognises_series,
+        describe="a series to foretell: a .csv or .tsv of numbers, a row a step; .npy, or .npz with an array series",
     ),
     "npz": Format(read=read_npz, recognises=recognises_npz, describe="MedMNIST: .npz of train_images, train_labels …"),
     "coco": Format(

@@ -8,7 +8,8 @@
 
 Each class is drawn on its own (stratified), and a group never straddles two splits that are drawn. Where an image may
 have several classes, or none (several labels, or boxes), the rarest is drawn first (iterative stratification, Sechidis
-et al. 2011). The draw depends on ids, labels, groups and the seed, not on the order of the items.
+et al. 2011). The draw depends on ids, labels, groups and the seed, not on the order of the items. A series to foretell
+is split by time instead (``visto.data.windows``).
 """
 
 import hashlib
@@ -49,6 +50,8 @@ def assign(dataset: Dataset, *, seed: int = 0) -> Dataset:
     class of three images or more, unless its images are all that another class has. Raises DataError for an item
     without a target, or where only some have a split.
     """
+    if dataset.task == "forecast":  # split by time, where it was cut
+        return dataset
     without = next((item.id for item in dataset.items if item.target is None), None)
     if without is not None:
         raise DataError(f"{without} has no label", expected="a label for every image")

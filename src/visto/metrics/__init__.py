@@ -7,6 +7,7 @@ from visto.metrics.box_confusion import box_confusion
 from visto.metrics.box_precision_recall import BoxPrecisionRecall, best_threshold, recall_by_size
 from visto.metrics.confusion import confusion_matrix, row_rates
 from visto.metrics.ece import CalibrationError
+from visto.metrics.forecast_error import ForecastError
 from visto.metrics.intervals import Paired, figures, paired
 from visto.metrics.kappa import Kappa
 from visto.metrics.log_loss import LogLoss
@@ -26,6 +27,7 @@ __all__ = [
     "AveragePrecision",
     "BoxPrecisionRecall",
     "CalibrationError",
+    "ForecastError",
     "Kappa",
     "LogLoss",
     "McNemar",

@@ -18,6 +18,7 @@ from visto.models.cnn_lstm import cnn_lstm
 from visto.models.efficientnet_lite import efficientnet_lite0
 from visto.models.ensemble import ensemble
 from visto.models.faster_rcnn import faster_rcnn
+from visto.models.forecaster import forecaster, linear, naive
 from visto.models.knn import knn
 from visto.models.logistic import logistic
 from visto.models.majority import majority
@@ -55,6 +56,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "gru": gru,
     "attention": attention,
     "cnn_lstm": cnn_lstm,
+    "naive": naive,
+    "linear": linear,
+    "forecaster": forecaster,
     "ensemble": ensemble,
     "second_look": second_look,
 }
@@ -70,6 +74,9 @@ SEQUENTIAL = ("rnn", "lstm", "gru", "attention", "cnn_lstm")
 
 # of these, what reads clips and nothing else
 CLIPS_ONLY = ("cnn_lstm",)
+
+# what foretells a series: {"forecast", "linear", "naive"}, N×horizon×channels each
+FORECASTERS = ("naive", "linear", "forecaster")
 
 # learnt one part after the other
 STAGED = ("rcnn",)

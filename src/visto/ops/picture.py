@@ -42,7 +42,7 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 def png(image: Tensor) -> bytes:
     """The uint8 image C×H×W (C is 1 or 3) as PNG, every pixel as it is."""
-    return _encoded(_picture(image))
+    return encoded_png(_picture(image))
 
 
 def captioned(image: Tensor, words: str) -> bytes:
@@ -53,7 +53,7 @@ def captioned(image: Tensor, words: str) -> bytes:
     sheet = Image.new("RGB", (width, picture.height + _STRIP), "white")
     sheet.paste(picture, ((width - picture.width) // 2, 0))
     ImageDraw.Draw(sheet).text((8, picture.height + 4), words, fill="black", font=font)
-    return _encoded(sheet)
+    return encoded_png(sheet)
 
 
 def film_strip(frames: Sequence[Tensor]) -> Tensor:
@@ -83,7 +83,7 @@ def side_by_side(panels: Sequence[tuple[Tensor, str]]) -> bytes:
         for number, line in enumerate(lines):
             draw.text((left, _GAP + high + 4 + _LINE * number), line, fill="black", font=font)
         left += width + _GAP
-    return _encoded(sheet)
+    return encoded_png(sheet)
 
 
 def boxed(image: Tensor, boxes: Boxes, words: Sequence[str], colours: Sequence[int] | None = None) -> bytes:
@@ -113,7 +113,7 @@ def boxed(image: Tensor, boxes: Boxes, words: Sequence[str], colours: Sequence[i
     spots = _spots(corners[named], texts, picture.size, font)
     for at, text, spot in reversed(list(zip(named, texts, spots, strict=True))):
         _label(draw, spot, text, COLOURS[looks[at] % len(COLOURS)], font)
-    return _encoded(picture)
+    return encoded_png(picture)
 
 
 def _inside(corners_m4: Tensor, size: tuple[int, int]) -> Tensor:
@@ -233,7 +233,8 @@ def _lines(words: str, width: int, font: _Font) -> list[str]:
     return lines
 
 
-def _encoded(picture: Image.Image) -> bytes:
+def encoded_png(picture: Image.Image) -> bytes:
+    """The picture's file."""
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()

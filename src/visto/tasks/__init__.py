@@ -5,6 +5,7 @@ from typing import Any
 
 from visto.tasks.classification import Classification
 from visto.tasks.detection import Detection
+from visto.tasks.forecast import Forecast
 from visto.tasks.multilabel import MultiLabel
 from visto.tasks.sequence import sequence
 from visto.types import Task
@@ -14,6 +15,7 @@ TASKS: dict[str, Callable[..., Task[Any, Any]]] = {
     "multilabel": MultiLabel,
     "detection": Detection,
     "sequence": sequence,
+    "forecast": Forecast,
 }
 
 

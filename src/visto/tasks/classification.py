@@ -25,7 +25,7 @@ from visto.ops.picture import captioned
 from visto.tasks.calibration import best_temperature
 from visto.tasks.likeness import largest_difference
 from visto.tasks.reorder import reordered
-from visto.types import Alike, Answer, Batch, Label, Loss, Metric, Target, View
+from visto.types import Alike, Answer, Batch, Label, Loss, Metric, Needs, Target, View
 
 
 class Softmax(nn.Module):
@@ -49,7 +49,7 @@ class Classification:
     monitor: tuple[str, Literal["max", "min"]] = ("accuracy", "max")
     decisive = "accuracy"
     blend: Literal["softmax", "sigmoid"] = "softmax"
-    needs: Literal["logits", "boxes"] = "logits"
+    needs: Needs = "logits"
     sequences = False
     unsuited: frozenset[str] = frozenset()
     augmentations: Sequence[str] = tuple(AUGMENTATIONS)

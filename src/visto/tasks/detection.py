@@ -25,7 +25,7 @@ from visto.tasks.box_head import BoxHead
 from visto.tasks.box_loss import detection_loss
 from visto.tasks.likeness import alike_boxes
 from visto.tasks.two_stage_loss import two_stage_loss
-from visto.types import Alike, Answer, Batch, Boxes, Loss, Metric, Target, View
+from visto.types import Alike, Answer, Batch, Boxes, Loss, Metric, Needs, Target, View
 
 _PLAIN = 0.15  # of training, at its end, that sees whole images: mosaics are not what it will be asked about
 
@@ -42,7 +42,7 @@ class Detection:
     monitor: tuple[str, Literal["max", "min"]] = ("map", "max")
     decisive = "map"
     blend: Literal["softmax", "sigmoid"] = "sigmoid"
-    needs: Literal["logits", "boxes"] = "boxes"
+    needs: Needs = "boxes"
     sequences = False
     unsuited = frozenset(
         {

@@ -20,7 +20,7 @@ from visto.ops.picture import captioned
 from visto.tasks.calibration import fit_sigmoid_temperature, fit_thresholds
 from visto.tasks.likeness import largest_difference
 from visto.tasks.reorder import reordered
-from visto.types import Alike, Answer, Batch, Labels, Loss, Metric, Target, View
+from visto.types import Alike, Answer, Batch, Labels, Loss, Metric, Needs, Target, View
 
 
 class Sigmoid(nn.Module):
@@ -45,7 +45,7 @@ class MultiLabel:
     monitor: tuple[str, Literal["max", "min"]] = ("micro_f1", "max")
     decisive = "exact_match"
     blend: Literal["softmax", "sigmoid"] = "sigmoid"
-    needs: Literal["logits", "boxes"] = "logits"
+    needs: Needs = "logits"
     sequences = False
     unsuited: frozenset[str] = frozenset()
     augmentations: Sequence[str] = tuple(AUGMENTATIONS)
