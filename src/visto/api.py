@@ -73,6 +73,8 @@ def train(
     group_by: str | None = None,
     ensemble: int | None = None,
     learning_curve: bool = False,
+    window: int | None = None,
+    horizon: int | None = None,
     resume: bool = False,
     inexact: bool = False,
     samples: bool = True,
@@ -126,6 +128,8 @@ def train(
         split_seed=split_seed,
         ensemble=ensemble,
         learning_curve=learning_curve or None,
+        window=window,
+        horizon=horizon,
     )
     temporary = tempfile.TemporaryDirectory(prefix="visto-") if out is None else None
     path = Path(temporary.name) / "model.visto" if temporary else Path(str(out))

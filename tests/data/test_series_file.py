@@ -86,7 +86,9 @@ def test_arrays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", ["path,label", "image_id,xmin,ymin,xmax,ymax", "label,a", "word,other"])
 def test_what_is_for_other_readers_is_left_to_them(tmp_path: Path, head: str) -> None:
-    assert not recognises_series(write(tmp_path / "a.csv", head, "a.png,cat" if "word" in head else ",".join("1234567"[: head.count(",") + 1])))
+    assert not recognises_series(
+        write(tmp_path / "a.csv", head, "a.png,cat" if "word" in head else ",".join("1234567"[: head.count(",") + 1]))
+    )
     np.savez(tmp_path / "a.npz", train_images=np.zeros((1, 2, 2)), train_labels=np.zeros(1))
     assert not recognises_series(tmp_path / "a.npz")
 

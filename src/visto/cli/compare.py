@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from visto.cli.evaluate import say_unreadable
-from visto.cli.figures import LESS_IS_BETTER, names_of
+from visto.cli.figures import less_is_better, names_of
 from visto.cli.options import AsJson, Data, Debug, Format, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal, counted, printable, show, show_json, table
 
@@ -72,6 +72,6 @@ def _show(found: "Comparison") -> None:
 def _rows(found: "Comparison") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "A", "B", "B minus A")]
     for name in names_of(found.difference):
-        words = f"{name} (less is better)" if name in LESS_IS_BETTER else name
+        words = f"{name} (less is better)" if less_is_better(name) else name
         rows.append((words, f"{found.a[name].value:.4f}", f"{found.b[name].value:.4f}", str(found.difference[name])))
     return rows

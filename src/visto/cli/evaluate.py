@@ -71,6 +71,10 @@ def _show(found: "Evaluation") -> None:
     if "box_confusion" in found.details:
         show(f"precision, recall and F1 are of the boxes that score {found.details['threshold']:.3f} or more")
         show(confusion([*found.classes, "(nothing)"], found.details["box_confusion"]))
+    if "steps" in found.details:
+        from visto.evaluation.gains import against_plain
+
+        show("\n".join(against_plain(found.figures)))
     if "confusion" in found.details:
         show(confusion(found.classes, found.details["confusion"]["counts"]))
     if found.groups:

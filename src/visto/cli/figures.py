@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from visto.types import Figure
 
 _FIRST = (
+    "mse",
+    "mae",
+    "rmse",
+    "gain_over_naive",
+    "gain_over_linear",
+    "coverage",
     "map",
     "map50",
     "map75",
@@ -33,8 +39,9 @@ _FIRST = (
     "ece",
 )
 
-_OF_CLASSES = ("map", "map50", "precision", "recall", "f1")
-LESS_IS_BETTER = ("log_loss", "ece")
+_OF_CLASSES = ("map", "map50", "precision", "recall", "f1", "mse", "mae")
+_LESS_IS_BETTER = ("log_loss", "ece", "mse", "mae", "rmse")
+_STEPS = "mse_step_"  # of a forecast: the error so many steps ahead
 
 # a matrix of more classes than this does not fit a screen
 _MATRIX_CLASSES = 12
@@ -43,11 +50,23 @@ _CONFUSIONS = 10
 _GROUPS = 8
 
 
+def less_is_better(name: str) -> bool:
+    """
+    >>> less_is_better("mse_step_3"), less_is_better("accuracy")
+    (True, False)
+    """
+    return name in _LESS_IS_BETTER or name.startswith((_STEPS, "mse/", "mae/"))
+
+
 def names_of(figures: "Mapping[str, Figure]") -> list[str]:
     """The figures over all classes; a bundle stores them by the alphabet."""
     whole = [name for name in figures if "/" not in name]
     order = {name: place for place, name in enumerate(_FIRST)}
-    return sorted(whole, key=lambda name: order.get(name, len(order)))
+    return sorted(whole, key=lambda name: (order.get(name, len(order)), _ahead(name)))
+
+
+def _ahead(name: str) -> int:
+    return int(name.removeprefix(_STEPS)) if name.startswith(_STEPS) else 0
 
 
 def rows_of(figures: "Mapping[str, Figure]") -> list[tuple[str, str]]:
@@ -57,10 +76,11 @@ def rows_of(figures: "Mapping[str, Figure]") -> list[tuple[str, str]]:
 
 def class_rows(figures: "Mapping[str, Figure]") -> list[tuple[str, ...]]:
     """The figures of each class, below their headings; nothing where no class has them."""
-    names = list(dict.fromkeys(name.split("/", 1)[1] for name in figures if name.startswith(("f1/", "map/"))))
+    names = list(dict.fromkeys(name.split("/", 1)[1] for name in figures if name.startswith(("f1/", "map/", "mse/"))))
     kinds = [kind for kind in _OF_CLASSES if any(f"{kind}/{name}" in figures for name in names)]
     rows = [(name, *(str(figures.get(f"{kind}/{name}", "")) for kind in kinds)) for name in names]
-    return [("class", *kinds), *rows] if rows else []
+    first = "column" if "mse" in kinds else "class"
+    return [(first, *kinds), *rows] if rows else []
 
 
 def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:

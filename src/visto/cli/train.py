@@ -75,6 +75,10 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Of all randomness in training.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split, where the data has none.")] = None,
     group_by: GroupBy = None,
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Of a series: how many steps to look at. Default: by the data.")
+    ] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Of a series: how many steps to foretell; 1.")] = None,
     ensemble: Annotated[
         int | None, typer.Option(min=2, max=20, help="Train so many models and answer by their weighted mean.")
     ] = None,
@@ -143,6 +147,8 @@ def command(
         split_seed=split_seed,
         ensemble=ensemble,
         learning_curve=learning_curve,
+        window=window,
+        horizon=horizon,
         resume=resume,
         inexact=inexact,
         samples=samples,
@@ -165,6 +171,10 @@ def command(
     held_out = counted(manifest.data["validation"], f"validation {noun_of(dataset.items)}")
     show(f"{out} written after {took} s; on {held_out}, with 95 % intervals:")
     show(table(rows_of(manifest.metrics), indent="  "))
+    if manifest.task == "forecast":
+        from visto.evaluation.gains import against_plain
+
+        show("\n".join(against_plain(manifest.metrics, manifest.model.name)))
     if ladder := manifest.recipe.get("ladder"):
         show(_climbed(ladder))
     if ensemble_of := manifest.recipe.get("ensemble"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visto.data.ledger import Entry
-from visto.types import Split, Target
+from visto.types import Future, Split, Target
 
 DIGEST_BYTES = 16
 _DIGESTED_AT_ONCE = 512
@@ -87,8 +87,10 @@ class Item:
 
 
 def noun_of(items: Sequence[Item]) -> str:
-    """What one of them is called: image, clip or series."""
+    """What one of them is called: image, clip, series, or a window of one that is to be foretold."""
     source = items[0].source if items else None
+    if items and isinstance(items[0].target, Future):
+        return "window"
     return "clip" if isinstance(source, Clip) else "series" if isinstance(source, Steps) else "image"
 
 

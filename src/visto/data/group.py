@@ -44,6 +44,10 @@ def grouped(dataset: Dataset, pattern: str | None) -> Dataset:
     None looks for a pattern where clips or series have no groups. What was found, or not, stands in ``grouped_by``
     and ``notes``; ``grouped_by`` is empty where nothing matched. Raises UsageError for what is no regular expression.
     """
+    if dataset.task == "forecast":  # its groups are stretches of time
+        if pattern is not None:
+            raise UsageError("--group-by with a series to foretell", hint="leave it out: it is split by time")
+        return dataset
     if pattern is None:
         if dataset.task != "sequence" or any(item.group for item in dataset.items):
             return dataset

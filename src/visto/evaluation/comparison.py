@@ -11,15 +11,17 @@ from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, Item, noun_of
 from visto.data.ledger import Entry, counts
 from visto.errors import DataError, UsageError
+from visto.evaluation.choice import relabel
 from visto.evaluation.judge import RIGHT, filled
-from visto.evaluation.run import answer_all, choose, relabel
+from visto.evaluation.run import answer_all
+from visto.evaluation.series import all_fresh, items_of_both
 from visto.evaluation.verdict import verdict
 from visto.memory import keep_freed_memory
 from visto.metrics import McNemar, Paired, mcnemar, paired
 from visto.prediction import Recogniser
 from visto.quantities import plural
 from visto.tasks import TASKS
-from visto.types import Answer, Boxes, Figure, Split, Task, Voice
+from visto.types import Answer, Boxes, Figure, Future, Split, Task, Voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +91,14 @@ def compare(
     """
     _check_alike(a, b, tasks)
     keep_freed_memory()
-    named, listed = choose(dataset, split)
-    items = relabel(listed, a.task, dataset.classes, a.classes)
-    pixels = _fitted_for_both(a, b, items, threads, voice)
+    named, *listed = items_of_both(a, b, dataset, tasks, split)
+    series = dataset.task == "forecast"
+    items = listed[0] if series else relabel(listed[0], a.task, dataset.classes, a.classes)
+    pixels = _fitted_for_both((a, b), (items, listed[1] if series else items), threads, voice)
     known = [seen_before(pixels[0].digests, torch.cat(list(one.seen.values()))) for one in (a, b)]
     noun = noun_of(items)
-    judged = torch.arange(len(pixels[0])) if split else (~(known[0] | known[1])).nonzero().flatten()
+    free = all_fresh([(own.items, seen) for own, seen in zip(pixels, known, strict=True)], dataset)
+    judged = torch.arange(len(pixels[0])) if split else free.nonzero().flatten()
     if not len(judged):
         raise DataError(
             f"no {noun} is left to compare on: {len(items)} in {named}, {int(known[0].sum())} of them were used to "
@@ -106,8 +110,8 @@ def compare(
     shown = take(pixels[0], judged)
     groups = [item.group for item in shown.items]
     answers = (first, in_order(b.task, second, b.classes, a.classes))
-    # each at the thresholds that it was made with, both over the classes of A
-    tasks_of = (a.task, TASKS[tasks[1]](classes=a.classes, **b.task.arguments()))
+    # each at the thresholds that it was made with, both over the classes of A; of a series in the units of A
+    tasks_of = (a.task, a.task if series else TASKS[tasks[1]](classes=a.classes, **b.task.arguments()))
     found, right = _judged(tasks_of, answers, [item.target for item in shown.items], groups)
     return Comparison(
         task=tasks[0],
@@ -129,8 +133,9 @@ def compare(
             noun=noun,
             grouped=any(groups),
             alike=_alike(*answers),
+            less=a.task.monitor == (a.task.decisive, "min"),
         ),
-        ledger=shown.entries,
+        ledger=dataset.ledger if series else shown.entries,
         noun=noun,
     )
 
@@ -150,10 +155,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _fitted_for_both(
-    a: Recogniser, b: Recogniser, items: Sequence[Item], threads: int, voice: Voice
+    both: tuple[Recogniser, Recogniser], items: tuple[Sequence[Item], Sequence[Item]], threads: int, voice: Voice
 ) -> tuple[Pixels, Pixels]:
     """The items that both could read, as pixels of the size that each wants; the ledger has what either rejected."""
-    own = [materialise(items, one.fit, threads=threads, progress=voice.progress) for one in (a, b)]
+    own = [
+        materialise(some, one.fit, threads=threads, progress=voice.progress)
+        for one, some in zip(both, items, strict=True)
+    ]
     entries = tuple(x if x.status == "rejected" else y for x, y in zip(own[0].entries, own[1].entries, strict=True))
     read_by_both = torch.tensor([entry.status != "rejected" for entry in entries], dtype=torch.bool)
     first, second = (
@@ -196,6 +204,8 @@ def _alike(first: Sequence[Answer[Any]], second: Sequence[Answer[Any]]) -> bool:
     return all(
         x.value == y.value
         if isinstance(x.value, Boxes)
+        else torch.equal(x.value.values, y.value.values)
+        if isinstance(x.value, Future)
         else x.value.classes == y.value.classes and torch.equal(x.value.scores, y.value.scores)
         for x, y in zip(first, second, strict=True)
     )

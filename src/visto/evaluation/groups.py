@@ -51,6 +51,7 @@ def judge_groups(
     for start in range(0, len(names), _GROUPS_AT_ONCE):
         some = {name: places[name] for name in names[start : start + _GROUPS_AT_ONCE]}
         found += _shares(task, answers, targets, some)
+    found = [group for group in found if group.figures]  # a forecast is not just right or wrong
     return tuple(sorted(found, key=lambda group: (_bound(group), group.name)))
 
 

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from visto.bundle import seen_before
 from visto.data.cache import Pixels, materialise, take
-from visto.data.dataset import Dataset, Item, noun_of
+from visto.data.dataset import Dataset, noun_of
 from visto.data.ledger import Entry, counts
 from visto.data.loader import gather, input_pixels, runs
 from visto.errors import DataError
+from visto.evaluation.choice import choose, relabel
 from visto.evaluation.groups import Group, judge_groups
 from visto.evaluation.judge import judge
+from visto.evaluation.series import as_wanted, fresh
 from visto.learn.feed import views_of
 from visto.memory import keep_freed_memory
 from visto.prediction import Recogniser
@@ -75,12 +77,13 @@ def evaluate(
     where no image is left, or where the data has a class that the model does not know.
     """
     keep_freed_memory()
+    dataset = as_wanted(dataset, recogniser, task)
     named, items = choose(dataset, split)
     items = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
     pixels = materialise(items, recogniser.fit, threads=threads, progress=voice.progress)
     known = seen_before(pixels.digests, torch.cat(list(recogniser.seen.values())))
-    judged = torch.arange(len(pixels.items)) if split else (~known).nonzero().flatten()
-    left_out = int(known.sum()) if not split else 0
+    judged = torch.arange(len(pixels)) if split else fresh(pixels.items, known, dataset).nonzero().flatten()
+    left_out = len(pixels) - len(judged)
     if not len(judged):
         noun = noun_of(items)
         raise DataError(
@@ -89,10 +92,11 @@ def evaluate(
             expected=f"{plural(noun)} that the model has not seen",
             hint=f"give other data, or judge on seen {plural(noun)} knowingly with --split",
         )
+    shown = take(pixels, judged)
     return judged_as(
         recogniser.task,
         answer_all(recogniser, pixels, judged, voice),
-        take(pixels, judged),
+        replace(shown, entries=dataset.ledger) if dataset.task == "forecast" else shown,
         name=task,
         split=named,
         classes=recogniser.classes,
@@ -139,34 +143,3 @@ def judged_as(
         pixels=pixels,
         groups=judge_groups(task, answers, targets, groups),
     )
-
-
-def choose(dataset: Dataset, split: Split | None) -> tuple[str, Sequence[Item]]:
-    """The name of what is judged, and its items. Raises DataError where the asked split is not there."""
-    if split:
-        # where the reader has made the declared validation part the test, its name still means it
-        meant = "test" if split == "validation" and dataset.declared & {"validation", "test"} == {split} else split
-        items = [item for item in dataset.items if item.split == meant]
-        if not items:
-            nouns = plural(noun_of(dataset.items))
-            raise DataError(f"{dataset.name} has no {nouns} in {split}", hint="leave --split out, or name another one")
-        return split, items
-    if dataset.declared & {"validation", "test"}:
-        # data with train and validation but no test: the reader has made the validation part the test
-        name = "test" if "test" in dataset.declared else "validation"
-        return name, [item for item in dataset.items if item.split == "test"]
-    return "all", dataset.items
-
-
-def relabel(items: Sequence[Item], task: Task[Any, Any], theirs: Sequence[str], ours: Sequence[str]) -> list[Item]:
-    """The labelled items, with the model's class indices for the data's. Raises DataError for a class it lacks."""
-    labelled = [item for item in items if item.target is not None]
-    used = sorted({k for item in labelled if item.target is not None for k in item.target.classes})
-    unknown = [theirs[k] for k in used if theirs[k] not in ours]
-    if unknown:
-        raise DataError(
-            f"the data has class {', '.join(map(repr, unknown[:5]))}, which the model does not know",
-            expected=f"some of {', '.join(map(repr, ours[:20]))}",
-        )
-    places = {k: ours.index(theirs[k]) for k in used}
-    return [replace(item, target=task.relabel(item.target, places)) for item in labelled]

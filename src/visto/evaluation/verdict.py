@@ -16,19 +16,22 @@ def verdict(
     noun: str = "image",
     grouped: bool,
     alike: bool,
+    less: bool = False,
 ) -> str:
     """What can be said of B against A on ``n`` images (or what ``noun`` calls them), by the figure ``name``.
 
     Better or worse only where the 95 % interval of the difference leaves out 0 and McNemar's p is below 0.05: on few
     images either alone is too quick. ``right`` is None where an image is not just right or wrong: the interval alone
     then decides. ``alike``: all answers and scores are the same. ``grouped``: the images come in
-    groups, of which nobody knows how many would be needed.
+    groups, of which nobody knows how many would be needed. ``less``: the figure is an error, in units of its own.
     """
     if alike:
         return f"no difference: A and B give the same answer, with the same scores, to every {noun}"
     if name not in difference:
         return f"no difference can be told: {name} is not defined on these {plural(noun)}"
     figure, words = difference[name], name.replace("_", " ")
+    if less:
+        return _by_error(figure, words)
     if right is None:
         return _by_interval(figure, words)
     if right.only_first == right.only_second == 0:
@@ -52,6 +55,21 @@ def _by_interval(figure: Figure, words: str) -> str:
         way, sign = ("better", 1) if figure.value > 0 else ("worse", -1)
         return f"B is {way} than A by {_points(figure, sign)} of {words}{_bounds(figure, sign)}"
     return f"no difference can be told: B minus A is {_points(figure, 1)} of {words}{_bounds(figure, 1)}"
+
+
+def _by_error(figure: Figure, words: str) -> str:
+    """The same of an error: less of it is better.
+
+    >>> _by_error(Figure(value=-2.0, low=-3.0, high=-1.0), "mse")
+    'B is better than A: its mse is lower by 2 (1 to 3)'
+    """
+    low, high = figure.low, figure.high
+    if low is None or high is None or low <= 0 <= high:
+        bounds = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
+        return f"no difference can be told: B minus A is {figure.value:.4g} of {words}{bounds}"
+    way, how = ("better", "lower") if figure.value < 0 else ("worse", "higher")
+    least, most = sorted((abs(low), abs(high)))
+    return f"B is {way} than A: its {words} is {how} by {abs(figure.value):.4g} ({least:.4g} to {most:.4g})"
 
 
 def _points(figure: Figure, sign: int) -> str:

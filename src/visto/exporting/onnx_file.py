@@ -8,7 +8,7 @@ from pathlib import Path
 from visto.bundle import Bundle, Exported, ExportManifest, read_own_exported, write_exported
 from visto.data.dataset import Dataset, Item
 from visto.errors import DataError
-from visto.evaluation.run import relabel
+from visto.evaluation.choice import relabel
 from visto.exporting.evenly import evenly
 from visto.exporting.gate import Parity, check, exact, parity, rounded
 from visto.exporting.graph import OPSET, body, whole

@@ -7,6 +7,7 @@ from visto.learn.gradient import GradientLearner
 from visto.learn.outputs import outputs
 from visto.learn.recipe import Recipe
 from visto.learn.sequences import FrameFeed, SequenceFeed
+from visto.learn.series import WindowFeed, fit_closed_form
 from visto.learn.state import State, load_state, save_state
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "SequenceFeed",
     "State",
     "Step",
+    "WindowFeed",
     "fit",
+    "fit_closed_form",
     "load_state",
     "outputs",
     "save_state",
 ]
 
 # how a recipe learns: all of the model on pixels, its upper stages on what the frozen ones give, at once on features,
-# or one part of the model after the other
-LEARNERS = ("gradient", "transfer", "classic", "staged")
+# one part of the model after the other, or at once on a series
+LEARNERS = ("gradient", "transfer", "classic", "staged", "closed_form")

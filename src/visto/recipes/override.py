@@ -22,7 +22,8 @@ class Request:
     ``visto.preprocess.STEPS``. ``scratch`` leaves pretrained weights out, ``download`` allows to fetch them;
     ``unfreeze`` says how many of a backbone's last stages learn. ``ensemble`` is how many models make one;
     ``learning_curve`` asks what more images would buy. ``tune`` has settings chosen: those that ``search`` names, in at
-    most so many ``trials``. Raises UsageError for an ensemble of fewer than 2 or over 20.
+    most so many ``trials``. Of a series to foretell, ``window`` steps are looked at, and the ``horizon`` next foretold.
+    Raises UsageError for an ensemble of fewer than 2 or over 20.
     """
 
     model: str | None = None
@@ -62,6 +63,8 @@ class Request:
     tune: bool | None = None
     search: Sequence[str] | None = None
     trials: int | None = None
+    window: int | None = None
+    horizon: int | None = None
 
     def __post_init__(self) -> None:
         if self.ensemble is not None and not 2 <= self.ensemble <= MOST_MEMBERS:
@@ -93,6 +96,8 @@ _NOT_IN_RECIPE = {
     "tune",
     "search",
     "trials",
+    "window",
+    "horizon",
 }
 # what has a meaning for a model that is fitted at once
 _FOR_CLASSIC = {
@@ -108,8 +113,15 @@ _FOR_CLASSIC = {
     "seed",
     "device",
 }
+_FOR_CLOSED_FORM = {"model", "window", "horizon", "budget", "seed"}
 _NOT_IN_STAGES = {"budget", "features"}
 _FEWEST = 8  # regions in a batch: a quarter of them are on things
+_DECIDE_WHAT_IS_READ = {
+    "start_from": "--from",
+    "split_seed": "--split-seed",
+    "window": "--window",
+    "horizon": "--horizon",
+}
 _AT_ANY_TIME = {"learning_curve"}  # may be asked of a run that was started without
 
 
@@ -120,6 +132,8 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
         _check_classic(recipe, given)
     elif recipe.learner == "staged":
         _check_staged(recipe, given)
+    elif recipe.learner == "closed_form":
+        _check_at_once(recipe, given, _FOR_CLOSED_FORM)
     elif request.features is not None:
         raise UsageError(
             f"--features with the model {recipe.model.name}, which finds its own",
@@ -143,10 +157,7 @@ def apply(recipe: Recipe, request: Request) -> Recipe:
 
 def _check_classic(recipe: Recipe, given: Mapping[str, Any]) -> None:
     name = recipe.model.name
-    if odd := [option for option in given if option not in _FOR_CLASSIC]:
-        raise UsageError(
-            f"--{odd[0].replace('_', '-')} with the model {name}, which is fitted at once", hint="leave it out"
-        )
+    _check_at_once(recipe, given, _FOR_CLASSIC)
     balance = given.get("balance", "none")
     if balance not in ("none", "weights") or (balance == "weights" and name in ("knn", "majority")):
         raise UsageError(
@@ -155,6 +166,12 @@ def _check_classic(recipe: Recipe, given: Mapping[str, Any]) -> None:
         )
     if given.get("device", "cpu") != "cpu":
         raise UsageError(f"--device {given['device']} with the model {name}", hint="it is fitted on the processor")
+
+
+def _check_at_once(recipe: Recipe, given: Mapping[str, Any], suited: set[str]) -> None:
+    if odd := [option for option in given if option not in suited]:
+        option = "set" if odd[0] == "arguments" else odd[0].replace("_", "-")
+        raise UsageError(f"--{option} with the model {recipe.model.name}, which is fitted at once", hint="leave it out")
 
 
 def _check_staged(recipe: Recipe, given: Mapping[str, Any]) -> None:
@@ -172,12 +189,12 @@ def _check_staged(recipe: Recipe, given: Mapping[str, Any]) -> None:
 def check_same(stored: Mapping[str, Any], request: Request) -> None:
     """Raise UsageError where a resumed run is asked for something else than it was started with.
 
-    Options may be left out, but for those that decide what is read: the parent and the split.
+    Options may be left out, but for those that decide what is read: the parent, the split, and how a series is cut.
     """
     if bool(stored.get("tune")) != bool(request.tune):
         verb = "tune" if stored.get("tune") else "train"
         raise UsageError(f"this run was started by visto {verb}", hint=f"go on with it by visto {verb}")
-    for name, option in (("start_from", "--from"), ("split_seed", "--split-seed")):
+    for name, option in _DECIDE_WHAT_IS_READ.items():
         if name in stored and name not in request.given():
             raise UsageError(f"this run was started with {option}", hint="give it again beside --resume")
     for name, value in request.given().items():

@@ -26,15 +26,15 @@ class Making:
     commands: list[tuple[str, str]]
 
 
-def making(bundle: Bundle, fitted: Fitted | None, looked: Judged) -> Making:
-    """``fitted`` is None for a model that learnt step by step."""
+def making(bundle: Bundle, fitted: Fitted | None, looked: Judged | None) -> Making:
+    """``fitted`` is None for a model that learnt step by step, ``looked`` for one that foretells a series."""
     text = json.dumps(dict(bundle.manifest.recipe), indent=2, ensure_ascii=False)
     lines = [shown(line, 400) for line in text.split("\n")]
     text = "\n".join(lines)
     return Making(
-        rows=_rows(bundle, fitted, looked.noun),
+        rows=_rows(bundle, fitted, looked.noun if looked else "window"),
         recipe=text if len(text) <= _RECIPE_LIMIT else text[:_RECIPE_LIMIT] + "\n… the rest is in manifest.json",
-        commands=_commands_of(bundle, looked),
+        commands=_series_commands(bundle) if looked is None else _commands_of(bundle, looked),
     )
 
 
@@ -99,6 +99,8 @@ def _size(bundle: Bundle, fitted: Fitted | None) -> str:
 
 
 def _by_steps(recipe: Mapping[str, Any], noun: str) -> list[tuple[str, object, bool]]:
+    if recipe.get("learner") == "closed_form":
+        return [("Learnt", "fitted at once, by least squares", False), ("Time", _time(recipe, "fitting"), False)]
     decisions: Mapping[str, Any] = recipe.get("decisions", {})
     return [
         ("Learnt", _learnt(recipe, decisions), False),
@@ -232,6 +234,18 @@ def _box_commands(bundle: Bundle) -> list[tuple[str, str]]:
         ("The same, drawn on the pictures", f"visto predict {name} photos/ --draw drawn/"),
         ("More boxes or fewer: those from a score on", f"visto predict {name} photo.jpg --threshold 0.3"),
         ("Judge it on images of your own, with boxes as COCO, YOLO or Pascal VOC", f"visto evaluate {name} photos/"),
+        ("Check every byte of it", f"visto info {name}"),
+        ("In Python", python),
+    ]
+
+
+def _series_commands(bundle: Bundle) -> list[tuple[str, str]]:
+    name, python = _opened(bundle)
+    python += 'answer = model.predict("recent.csv")\nprint(answer.value.values)\n'
+    python += 'print(visto.evaluate(model, "more.csv").figures)'
+    return [
+        ("What comes after the last row of a file", f"visto predict {name} recent.csv"),
+        ("Judge it on rows that it has not seen", f"visto evaluate {name} more.csv"),
         ("Check every byte of it", f"visto info {name}"),
         ("In Python", python),
     ]

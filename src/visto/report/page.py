@@ -23,6 +23,7 @@ from visto.report.climbed import Climbed, climbed
 from visto.report.confusion import Confusion, confusion
 from visto.report.figures import Row, figure_rows, main_figure
 from visto.report.fitted import fitted_of
+from visto.report.forecast_page import ForecastPage
 from visto.report.headline import Headline, headline
 from visto.report.inside import Inside, Material, inside
 from visto.report.judged import Judged, Unit, class_counts, images_with, judged
@@ -238,12 +239,12 @@ def _ledgers(made: Sequence[Entry], judged_on: Sequence[Entry], bundle: Bundle) 
     return [("Read to make it", first), ("Read to judge it", ledger_of(judged_on))]
 
 
-def render(page: Page) -> str:
+def render(page: Page | ForecastPage) -> str:
     """One HTML document. What it may load is nothing; the style and the script in it are allowed by their hashes."""
     style, script = _resource("page.css"), _resource("page.js")
     # fields, not items: nested dataclasses stay as they are
     content = {name: getattr(page, name) for name in page.__dataclass_fields__}
-    return _template().render(
+    return _template("forecast.html.j2" if isinstance(page, ForecastPage) else "page.html.j2").render(
         style=Markup(style),  # noqa: S704  (our own file)
         script=Markup(script),  # noqa: S704  (our own file)
         style_hash=_hash(style),
@@ -252,7 +253,7 @@ def render(page: Page) -> str:
     )
 
 
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FunctionLoader(_resource),
         autoescape=True,
@@ -262,7 +263,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": percent, "counted": counted, "between": between, "rounded_down": rounded_down}
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def _resource(name: str) -> str:

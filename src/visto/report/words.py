@@ -77,15 +77,41 @@ def decimal(value: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What a figure is called and means. ``share``: a part of 1, said in per cent; ``better``: high, low or ""."""
+    """What a figure is called and means. ``share``: a part of 1, said in per cent; ``better``: high, low or "".
+    ``own_unit``: it may be of any size."""
 
     title: str
     meaning: str = ""
     share: bool = True
     better: str = "high"
+    own_unit: bool = False
 
 
 _KINDS = {
+    "mse": Kind(
+        title="Mean squared error",
+        meaning="How far off it is, squared, over all steps ahead; of several columns in units of their deviation.",
+        share=False,
+        better="low",
+        own_unit=True,
+    ),
+    "mae": Kind(title="Mean absolute error", meaning="How far off it is.", share=False, better="low", own_unit=True),
+    "rmse": Kind(
+        title="Root of the mean squared error",
+        meaning="In the unit of the series, large errors counting more.",
+        share=False,
+        better="low",
+        own_unit=True,
+    ),
+    "gain_over_naive": Kind(
+        title="Gain over the last value again",
+        meaning="By which part its mean squared error is lower than if nothing changed; below 0 it is worse.",
+    ),
+    "gain_over_linear": Kind(
+        title="Gain over a linear forecast",
+        meaning="By which part its mean squared error is lower than that of a linear function of the same steps.",
+    ),
+    "coverage": Kind(title="Coverage", meaning="How often the truth lies in its bounds, which promise 90 %."),
     "accuracy": Kind(title="Accuracy", meaning="Of all images, the part that is answered right."),
     "balanced_accuracy": Kind(
         title="Balanced accuracy", meaning="The same with every class counting alike, however few its images."
@@ -177,7 +203,7 @@ def amount(name: str, value: float) -> str:
     """The value of a figure as its kind is read: 98.1 %, or 0.993."""
     if kind(name.split("/", 1)[0]).share and 0 <= value <= 1:
         return percent(value)
-    return decimal(value)
+    return f"{value:.4g}" if kind(name.split("/", 1)[0]).own_unit else decimal(value)
 
 
 def between(low: float, high: float) -> str:
@@ -208,6 +234,8 @@ def interval(name: str, figure: Figure) -> str:
         return ""
     if kind(name.split("/", 1)[0]).share and figure.low >= 0 and figure.high <= 1:
         return between(figure.low, figure.high)
+    if kind(name.split("/", 1)[0]).own_unit:
+        return f"{figure.low:.4g} to {figure.high:.4g}"
     return f"{decimal(figure.low)} to {decimal(figure.high)}"
 
 

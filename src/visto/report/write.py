@@ -9,6 +9,7 @@ from visto.data.dataset import Item
 from visto.data.ledger import Entry
 from visto.evaluation import Evaluation
 from visto.files import write_bytes
+from visto.report.forecast_page import gather_forecast_page
 from visto.report.page import Counts, gather_page, render
 
 
@@ -31,6 +32,10 @@ def write_report(
     images of the training data by split and class, ``trained_on`` has the items of its training split in order, where
     it is at hand. Without ``samples`` the page holds no image. Raises ResourceError where it cannot be written.
     """
+    if evaluation.task == "forecast":
+        foretold = gather_forecast_page(bundle, evaluation, history, ledger)
+        write_bytes(path, render(foretold).encode("utf-8"))
+        return path
     page = gather_page(
         bundle,
         evaluation,

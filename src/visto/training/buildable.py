@@ -36,11 +36,12 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
         )
     try:
         # as many images as tell a batch of one (which batch normalisation refuses) from a larger one
-        steps = (_STEPS,) if recipe.model.arguments.get("over", "rows") != "rows" else ()
+        over = "steps" if task.needs == "forecast" else recipe.model.arguments.get("over", "rows")
+        steps = (_STEPS,) if over != "rows" else ()
         images = torch.zeros(min(recipe.batch_size, 2), *steps, *fit.shape)
         with torch.no_grad():
             found = build_model(recipe.model).train()(images)
-            shape = found["logits"].shape
+            shape = found["forecast" if task.needs == "forecast" else "logits"].shape
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         if "allocate memory" in str(error):
             raise

@@ -21,6 +21,8 @@ from visto.learn import (
     Recipe,
     SequenceFeed,
     State,
+    WindowFeed,
+    fit_closed_form,
     outputs,
 )
 from visto.learn.feed import collated, views_of
@@ -36,6 +38,7 @@ from visto.training.learning import learn
 from visto.training.prepare import Prepared
 from visto.training.provenance import described, versions
 from visto.training.second_look import looked_again
+from visto.training.series import task_of_series
 from visto.training.staged import learn_in_stages
 from visto.types import Task, Voice
 
@@ -117,7 +120,20 @@ def _staged(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], f
     return _Made(task=task, model=recipe.model, weights=weights, found=found, told=told)
 
 
-_MAKERS = {"classic": _fitted, "staged": _staged}
+def _solved(folder: RunFolder, recipe: Recipe, work: Work, clock: Callable[[], float], voice: Voice) -> _Made:
+    """Solved at once, of a series."""
+    began = time.perf_counter()
+    task = task_of_series(recipe, work.dataset.classes)
+    weights = stored(fit_closed_form(recipe, task, work.prepared.train, work.prepared.validation))
+    found = outputs(task, recipe.model, recipe.preprocess.build(PREPROCESS), weights, work.prepared.validation)
+    folder.write_history([])
+    told = {"decisions": {}, "ended": "", "seconds": round(time.perf_counter() - began, 1)}
+    return _Made(
+        task=task, model=recipe.model, weights=weights, found=found, told={**told, "peak_memory": peak_memory()}
+    )
+
+
+_MAKERS = {"classic": _fitted, "staged": _staged, "closed_form": _solved}
 
 
 def _spent(state: State, voice: Voice) -> dict[str, float]:
@@ -189,6 +205,11 @@ def write(
 
 def _learner(folder: RunFolder, recipe: Recipe, work: Work, voice: Voice) -> GradientLearner:
     classes = work.dataset.classes
+    if recipe.task == "forecast":
+        series = task_of_series(recipe, classes)
+        return GradientLearner(
+            recipe, series, WindowFeed(recipe, series, work.prepared.train, work.prepared.validation, None)
+        )
     task = TASKS[recipe.task](classes=classes, label_smoothing=recipe.label_smoothing)
     initial = _initial(recipe, work, voice)
     train, validation = work.prepared.train, work.prepared.validation

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from visto.bundle import Bundle, read_bundle
+from visto.data.cache import Pixels
 from visto.data.dataset import Dataset, noun_of
 from visto.data.ledger import Entry, counts, reasons
 from visto.errors import DataError, ResourceError
@@ -16,7 +17,7 @@ from visto.learn import Recipe
 from visto.learn.engine import check_device, processor
 from visto.learn.state import STATE_VERSION
 from visto.memory import keep_freed_memory
-from visto.preprocess import PREPROCESS
+from visto.preprocess import PREPROCESS, Fit, StepsFit
 from visto.quantities import plural
 from visto.recipes import Request, check_same
 from visto.tasks import TASKS
@@ -27,6 +28,7 @@ from visto.training.inherit import pretrained_weights
 from visto.training.ladder import carry_out_climbing, first_rung
 from visto.training.prepare import Prepared, cautions, changed_since, mean_and_deviation, prepare, small_boxes, stamps
 from visto.training.second_look import first_look
+from visto.training.series import cut, prepare_series, spread_of
 from visto.training.settle import check_suited, plan_of, settled, tried
 from visto.types import Voice
 
@@ -75,6 +77,8 @@ def train(
         # nothing shows that it is this run's: where keys are trusted, one of them must have signed it
         return Trained(bundle=read_bundle(out), seconds=0.0)
     check_suited(dataset, request)
+    if _is_series(dataset):
+        dataset = cut(dataset, request, voice)
     folder.check_no_bundle()
     with folder.held():
         if not resume:
@@ -105,7 +109,8 @@ def started(
     asked, request = request, first or request
     plan = plan_of(dataset, request, parent)
     what = plan.why if request == asked else f"models from the cheapest upwards, {plan.sight}"
-    voice.say(f"{len(dataset):,} {plural(noun_of(dataset.items))}, {len(dataset.classes)} classes; {what}")
+    inputs, kinds = plural(noun_of(dataset.items)), "columns" if _is_series(dataset) else "classes"
+    voice.say(f"{len(dataset):,} {inputs}, {len(dataset.classes)} {kinds}; {what}")
     # once before the long reading, with figures that are not known yet: a slip in the request shows now
     unknown = [0.5] * plan.fit.channels
     recipe = settled(plan, dataset, request, parent, len(dataset), unknown, unknown)
@@ -113,16 +118,13 @@ def started(
     if recipe.pretrained:
         weights = pretrained_weights(recipe, voice, download=bool(request.download))
         plan = tried(plan, recipe, weights, dataset, threads, voice)
-    prepared = prepare(dataset, plan.fit, threads=threads, voice=voice, parent=parent)
+    prepared = _read(dataset, plan.fit, parent, threads, voice)
     folder.write_ledger(prepared.ledger)
     _tell_ledger(prepared.ledger, folder, voice)
-    train = prepared.train
-    remedy = "" if "balance" in TASKS[dataset.task](classes=("a", "b")).unsuited else ": see --balance"
-    for words in cautions(dataset.classes, dataset.counts(train.items), remedy=remedy):
-        voice.say(f"careful: {words}")
-    if words := small_boxes(train, plan.fit):
-        voice.say(f"careful: {words}")
-    recipe = settled(plan, dataset, request, parent, len(train), *mean_and_deviation(train))
+    spread = spread_of(prepared.train) if _is_series(dataset) else mean_and_deviation(prepared.train)
+    if not _is_series(dataset):
+        _tell_cautions(dataset, prepared.train, plan.fit, voice)
+    recipe = settled(plan, dataset, request, parent, len(prepared.train), *spread)
     folder.begin(
         {
             "recipe": recipe.to_json(),
@@ -166,7 +168,7 @@ def resumed(
             )
     if recipe.pretrained:
         pretrained_weights(recipe, voice, download=bool(request.download))
-    prepared = prepare(dataset, recipe.preprocess.build(PREPROCESS).fit, threads=threads, voice=voice, parent=parent)
+    prepared = _read(dataset, recipe.preprocess.build(PREPROCESS).fit, parent, threads, voice)
     if prepared.fingerprint != settings["fingerprint"]:
         raise DataError(
             f"the data is not what the run in {folder.path} was started with",
@@ -180,6 +182,25 @@ def resumed(
             hint="put it back (file names, rows of the list), or go on all the same with --inexact",
         )
     return recipe, prepared
+
+
+def _is_series(dataset: Dataset) -> bool:
+    """Whether it is a series to foretell."""
+    return TASKS[dataset.task](classes=("a", "b")).needs == "forecast"
+
+
+def _read(dataset: Dataset, fit: Fit | StepsFit, parent: Bundle | None, threads: int, voice: Voice) -> Prepared:
+    if isinstance(fit, StepsFit) and _is_series(dataset):
+        return prepare_series(dataset, fit)
+    return prepare(dataset, fit, threads=threads, voice=voice, parent=parent)
+
+
+def _tell_cautions(dataset: Dataset, train: Pixels, fit: Fit | StepsFit, voice: Voice) -> None:
+    remedy = "" if "balance" in TASKS[dataset.task](classes=("a", "b")).unsuited else ": see --balance"
+    for words in cautions(dataset.classes, dataset.counts(train.items), remedy=remedy):
+        voice.say(f"careful: {words}")
+    if words := small_boxes(train, fit):
+        voice.say(f"careful: {words}")
 
 
 def _tell_ledger(entries: tuple[Entry, ...], folder: RunFolder, voice: Voice) -> None:

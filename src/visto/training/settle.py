@@ -10,7 +10,7 @@ from visto.data.dataset import Dataset
 from visto.data.facts import Facts, look_at
 from visto.errors import UsageError
 from visto.learn import Recipe
-from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, MODELS, SEQUENTIAL, STAGED
+from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, FORECASTERS, MODELS, SEQUENTIAL, STAGED
 from visto.models.features.deep import BACKBONE
 from visto.models.weights import WEIGHTS, find
 from visto.preprocess import PREPROCESS, Fit
@@ -35,10 +35,13 @@ from visto.recipes import (
 )
 from visto.tasks import TASKS, names_one_class
 from visto.training.plan import Plan
+from visto.training.series import plan_of_series, recipe_of_series
 from visto.training.settle_sequences import for_sequences, plan_of_sequences
 from visto.training.shape import best_fit
 from visto.types import Size, Voice
 
+_FOR_SERIES = {"window", "horizon"}
+_OPTIONS = {"start_from": "from", "augmentation": "augment"}  # called otherwise than in a request
 _BY_THE_DATA = {"classes", "channels", "size", "over", "fitted"}  # arguments of every model that nobody gives by hand
 
 
@@ -52,6 +55,8 @@ def settled(
     std: list[float],
 ) -> Recipe:
     """The recipe for so many training images, whose channels have this mean and deviation."""
+    if TASKS[dataset.task](classes=("a", "b")).needs == "forecast":
+        return apply(recipe_of_series(plan, dataset, images, mean, std), request)
     recipe = suggest(
         task=dataset.task,
         model=plan.model,
@@ -117,16 +122,12 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
     request = _read_as(request, task.needs)
     if request.model and request.model not in MODELS:
         raise UsageError(f"no model {request.model!r}", expected=f"one of {', '.join(MODELS)}")
+    if task.needs == "forecast":
+        return plan_of_series(dataset, request)
     if task.sequences:
         return plan_of_sequences(dataset, request)
     facts = facts or look_at([item for item in dataset.items if item.split == "train"] or dataset.items)
-    if request.model == "ensemble":
-        raise UsageError("an ensemble is no model to begin with", hint="--ensemble 5 makes one of five models")
-    if request.model == "second_look":
-        raise UsageError("a second look is no model by itself", hint="--second-look 0.25 gives one to any model")
-    if request.model in CLIPS_ONLY or (request.model and (request.model in DETECTORS) != (task.needs == "boxes")):
-        known = DETECTORS if task.needs == "boxes" else [m for m in MODELS if m not in (*DETECTORS, *CLIPS_ONLY)]
-        raise UsageError(f"the model {request.model} for {dataset.task}", expected=f"one of {', '.join(known)}")
+    _check_named(request, dataset.task, task.needs)
     if task.needs == "boxes":
         return _plan_of_detector(request, facts)
     name, why = default_model(
@@ -165,15 +166,29 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
     )
 
 
+def _check_named(request: Request, task: str, needs: str) -> None:
+    """Raise UsageError for a model that is not for images, or not for this task with them."""
+    if request.model == "ensemble":
+        raise UsageError("an ensemble is no model to begin with", hint="--ensemble 5 makes one of five models")
+    if request.model == "second_look":
+        raise UsageError("a second look is no model by itself", hint="--second-look 0.25 gives one to any model")
+    others = (*CLIPS_ONLY, *FORECASTERS)
+    if request.model in others or (request.model and (request.model in DETECTORS) != (needs == "boxes")):
+        known = DETECTORS if needs == "boxes" else [m for m in MODELS if m not in (*DETECTORS, *others)]
+        raise UsageError(f"the model {request.model} for {task}", expected=f"one of {', '.join(known)}")
+
+
 def check_suited(dataset: Dataset, request: Request) -> None:
     """Raise UsageError for an option that has no meaning for the task of the data, and asks for something."""
-    unsuited = TASKS[dataset.task](classes=("a", "b")).unsuited
+    task = TASKS[dataset.task](classes=("a", "b"))
+    unsuited = task.unsuited if task.needs == "forecast" else task.unsuited | _FOR_SERIES
     plain = {f.name: f.default for f in fields(Recipe)}
     for name, value in sorted(request.given().items()):
         if name in unsuited and (name not in plain or value != plain[name]):
             if name == "tune":
                 raise UsageError(f"visto tune with {dataset.task}", hint="visto train takes the default settings")
-            raise UsageError(f"--{name.replace('_', '-')} with {dataset.task}", hint="leave it out")
+            option = _OPTIONS.get(name, name.replace("_", "-"))
+            raise UsageError(f"--{option} with {dataset.task}", hint="leave it out")
 
 
 def _read_as(request: Request, needs: str) -> Request:
