@@ -31,6 +31,7 @@ from visto.prediction import (
     course_of,
     courses_at,
     encoded,
+    foretell,
     recogniser_of,
 )
 from visto.prediction import predict as _predict
@@ -81,8 +82,11 @@ class Model:
     ) -> Answer[Any]:
         """The answer for one image (a path or an encoded image), of a model on sequences for one sequence.
 
-        That is the path of a clip, or its steps as arrays (see ``stream``). Raises DataError where it cannot be read.
+        That is the path of a clip, or its steps as arrays (see ``stream``); or, to foretell it, the path of a series.
+        Raises DataError where it cannot be read.
         """
+        if self.recogniser.task.needs == "forecast" and isinstance(image, str | Path):
+            return foretell(self.recogniser, Path(image), confidence=confidence).answer
         if self.recogniser.task.sequences:
             one = [self._course(image)]
             (answered,) = answer_courses(self.recogniser, one, threshold=threshold, confidence=confidence)

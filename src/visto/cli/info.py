@@ -8,7 +8,7 @@ from visto.cli.options import AsJson, Debug, ModelPath, TrustedKeys
 from visto.cli.terminal import counted, show, show_json, table
 
 if TYPE_CHECKING:
-    from visto.bundle import Keys
+    from visto.bundle import Keys, Manifest
 
 
 def command(model: ModelPath, trusted_key: TrustedKeys = None, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -51,6 +51,29 @@ def _signed(signed_by: str | None, signature: Path) -> str:
     return signed_by or "no"
 
 
+def _noun(manifest: "Manifest") -> str:
+    """What one of the things is called that the model was made from."""
+    if "window" in manifest.head:
+        return "window"
+    if not manifest.preprocess.arguments["size"]:
+        return "series"
+    return "clip" if manifest.preprocess.arguments.get("every") else "image"
+
+
+def _input(manifest: "Manifest") -> str:
+    """What the model sees."""
+    arguments, head = manifest.preprocess.arguments, manifest.head
+    if "window" in head:
+        ahead = "the next one" if head["horizon"] == 1 else f"the next {head['horizon']}"
+        return f"the last {head['window']} steps, of which come {ahead}"
+    if not arguments["size"]:
+        return f"steps of {counted(arguments['channels'], 'number')}"
+    colours = "grey" if arguments["channels"] == 1 else "colour"
+    every = arguments.get("every", 0)
+    frames = f"one frame in {every} at " if every > 1 else "each frame at " if every else ""
+    return f"{frames}{'×'.join(map(str, reversed(arguments['size'])))} pixels, {colours}"
+
+
 def _bundle(bundle: Path, keys: "Keys", as_json: bool) -> None:
     from visto.bundle import read_bundle, sealed_bundle
     from visto.models import CLASSIC
@@ -63,15 +86,15 @@ def _bundle(bundle: Path, keys: "Keys", as_json: bool) -> None:
         return
     weights = sum(tensor.numel() for tensor in found.weights.values())
     data, classic = manifest.data, manifest.model.name in CLASSIC
-    colours = "grey" if manifest.preprocess.arguments["channels"] == 1 else "colour"
     classes = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
+    kinds = "columns" if manifest.task == "forecast" else "classes"
     rows = [
-        ("task", f"{manifest.task}, {len(manifest.classes)} classes: {classes}"),
+        ("task", f"{manifest.task}, {len(manifest.classes)} {kinds}: {classes}"),
         ("model", f"{in_words(manifest.model)}, {weights:,} {'numbers' if classic else 'weights'}"),
-        ("input", f"{'×'.join(map(str, reversed(manifest.preprocess.arguments['size'])))} pixels, {colours}"),
+        ("input", _input(manifest)),
         (
             "made from",
-            f"{data['name']}: {counted(data['train'], 'image')}, and {data['validation']:,} more to validate",
+            f"{data['name']}: {counted(data['train'], _noun(manifest))}, and {data['validation']:,} more to validate",
         ),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ("made at", manifest.created),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from visto.cli.answers import report, show_answer
+from visto.cli.foretelling import foretell_aloud
 from visto.cli.options import AsJson, Debug, ModelPath, Quiet, Threads, TrustedKeys
 from visto.cli.terminal import Terminal
 
@@ -20,8 +21,9 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="IMAGE|DIR|VIDEO|-",
-            help="An image, a folder of images, a video, or - for stdin. For a model on clips a clip, or some.",
+            metavar="IMAGE|DIR|VIDEO|SERIES|-",
+            help="An image, a folder of images, a video, - for stdin; a clip, or some, for a model on clips; a series "
+            "whose next steps to foretell.",
         ),
     ],
     top: Annotated[
@@ -37,7 +39,12 @@ def command(
         ),
     ] = None,
     confidence: Annotated[
-        float | None, typer.Option(min=0.5, max=1, help="Abstain unless one class is left at this confidence.")
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=1,
+            help="Abstain unless one class is left at this confidence; of a forecast: give bounds for it (0.9).",
+        ),
     ] = None,
     track: Annotated[
         bool, typer.Option("--track", help="Give each thing one number through a video, or the images of a folder.")
@@ -81,6 +88,13 @@ def command(
     if threads:
         torch.set_num_threads(threads)
     model = api.load(bundle, trusted=trusted_key or None)
+    if model.recogniser.task.needs == "forecast":
+        unsuited = {"--top": top is not None, "--threshold": threshold is not None, "--track": track}
+        unsuited |= {"--proposals": proposals is not None, "--stream": streamed}
+        foretell_aloud(
+            model.recogniser, source, unsuited=unsuited, confidence=confidence, draw=draw, as_json=as_json, voice=voice
+        )
+        return 0
     if model.recogniser.task.sequences:
         _check_plain(track, proposals)
         asked = Asked(

@@ -87,10 +87,10 @@ def _of_text(path: Path) -> SeriesFile:
     chosen, index = _columns(header, rows)
     entries: list[Entry] = []
     if index is not None:
-        reason = "dates or numbers of rows: passed over"
+        reason = "dates or numbers of rows, not foretold"
         if _is_backwards(path, [row[index] for row in rows], lines):
             rows, lines, reason = rows[::-1], lines[::-1], f"{reason}; they fall, so the rows were turned round"
-        entries.append(Entry(id=f"{path.name}: {header[index]}", status="rejected", reason=reason))
+        entries.append(Entry(id=f"{path.name}: {header[index]}", status="kept", reason=reason))
     kept: dict[str, list[float]] = {}
     for k in chosen:
         column = _numbers([row[k] for row in rows])

@@ -7,6 +7,7 @@ from visto.prediction.picture import Picture, Source, encoded, frames_of, images
 from visto.prediction.proposing import Proposing
 from visto.prediction.recogniser import Recogniser, TorchRecogniser, recogniser_of
 from visto.prediction.run import Failed, Predicted, predict
+from visto.prediction.series import Foretold, foretell
 from visto.prediction.streaming import Answered, Streamed, Unanswered, answer_courses, check_streams, stream
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Course",
     "Courses",
     "Failed",
+    "Foretold",
     "GraphRecogniser",
     "Picture",
     "Predicted",
@@ -31,6 +33,7 @@ __all__ = [
     "drawn",
     "encoded",
     "follow",
+    "foretell",
     "frames_of",
     "images_at",
     "predict",
