@@ -23,7 +23,6 @@ from visto.errors import UsageError
 from visto.learn.schedule import SCHEDULES
 from visto.models import CLASSIC, CLIPS_ONLY, DETECTORS, FORECASTERS, MODELS, SEQUENTIAL
 from visto.models.features import FEATURES
-from visto.models.forecaster import READERS
 from visto.tasks import TASKS
 from visto.types import Label
 
@@ -109,11 +108,6 @@ def test_the_one_model_without_an_export_says_so() -> None:
     """Selective search is no tensor function: R-CNN has no ONNX form."""
     with pytest.raises(AssertionError, match="has no ONNX form"):
         testing.check_export(partial(MODELS["rcnn"], **SMALLER["rcnn"]))
-
-
-@pytest.mark.parametrize("name", ["naive", "linear", *READERS])
-def test_forecaster(name: str) -> None:
-    testing.check_forecaster(partial(MODELS["forecaster"], reader=name) if name in READERS else MODELS[name])
 
 
 def test_series(tmp_path: Path) -> None:

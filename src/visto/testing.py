@@ -372,25 +372,6 @@ def check_sequence_model(builder: Callable[..., nn.Module], over: Sequence[str] 
                 _check_padding(model, inputs)
 
 
-def check_forecaster(builder: Callable[..., nn.Module]) -> None:
-    """A builder of what foretells series: three tensors N×h×F, saving, batching, gradients, and a step at a time."""
-    for channels, horizon in ((1, 1), (3, 4)):
-        arguments = {"channels": channels, "size": [], "window": 6, "horizon": horizon}
-        torch.manual_seed(0)
-        model, inputs = builder(classes=channels, **arguments), torch.randn(4, 6, channels)
-        model.fit_to(torch.randn(50, 6, channels), torch.randn(50, horizon, channels))  # type: ignore[operator]
-        with torch.no_grad():
-            found = model.eval()(inputs)
-        _require(set(found) == {"forecast", "linear", "naive"}, f"it gives {', '.join(found)}")
-        for name, value in found.items():
-            _require(tuple(value.shape) == (4, horizon, channels), f"{name} is {tuple(value.shape)}, not N×h×F")
-        _check_alone(model, inputs)
-        _check_saving(builder, model, inputs, channels, arguments)
-        _check_gradients(model, inputs)
-        for steps in (inputs, inputs[:, :2], torch.randn(4, 20, channels)):
-            _check_streaming(model, steps, steps.unbind(1))
-
-
 def _check_padding(model: nn.Module, inputs: Tensor) -> None:
     """Missing steps are NaN: they change no answer, and reach no gradient."""
     lengths = [6, 4, 3, 1]

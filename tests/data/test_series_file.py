@@ -13,7 +13,7 @@ from visto.data import read
 from visto.data.dataset import Steps
 from visto.data.series_file import read_series_file, recognises_series
 from visto.data.windows import (
-    dataset_of_series,
+    dataset_to_foretell,
     default_window,
     dominant_period,
     for_judging,
@@ -123,7 +123,7 @@ def test_the_format_is_found(tmp_path: Path) -> None:
 )
 def test_nothing_leaks_between_the_splits(rows: int, window: int, horizon: int) -> None:
     values = np.arange(rows, dtype=np.float32)[:, None]
-    data, _ = for_training(dataset_of_series("a", values, ["a"], ()), window, horizon)
+    data, _ = for_training(dataset_to_foretell("a", values, ["a"], ()), window, horizon)
     spans: dict[str, set[int]] = {"train": set(), "validation": set(), "test": set()}
     futures: dict[str, set[int]] = {"train": set(), "validation": set(), "test": set()}
     for item in data.items:
@@ -142,7 +142,7 @@ def test_nothing_leaks_between_the_splits(rows: int, window: int, horizon: int) 
 
 def test_a_group_is_a_stretch_of_time() -> None:
     values = np.zeros((400, 1), np.float32)
-    data, _ = for_training(dataset_of_series("a", values, ["a"], ()), 16, 4)
+    data, _ = for_training(dataset_to_foretell("a", values, ["a"], ()), 16, 4)
     groups: dict[str | None, list[int]] = {}
     for item in data.items:
         assert isinstance(item.source, Steps)
@@ -152,23 +152,23 @@ def test_a_group_is_a_stretch_of_time() -> None:
 
 
 def test_a_long_series_gives_every_second_window() -> None:
-    data = dataset_of_series("a", np.zeros((30_001, 1), np.float32), ["a"], ())
+    data = dataset_to_foretell("a", np.zeros((30_001, 1), np.float32), ["a"], ())
     rows = [item.source.stop for item in data.items if isinstance(item.source, Steps)]
     assert set(np.diff(rows)) <= {2}
     assert len(rows) <= 20_000
 
 
 def test_too_short_a_series_says_what_is_needed() -> None:
-    data = dataset_of_series("a", np.zeros((50, 1), np.float32), ["a"], ())
+    data = dataset_to_foretell("a", np.zeros((50, 1), np.float32), ["a"], ())
     with pytest.raises(DataError, match="too few") as error:
         for_training(data, 24, 8)
     assert error.value.expected == f"at least {rows_needed(24, 8)} rows"
-    exactly = dataset_of_series("a", np.zeros((rows_needed(24, 8), 1), np.float32), ["a"], ())
+    exactly = dataset_to_foretell("a", np.zeros((rows_needed(24, 8), 1), np.float32), ["a"], ())
     assert {item.split for item in for_training(exactly, 24, 8)[0].items} == {"train", "validation", "test"}
     with pytest.raises(UsageError, match="a horizon of -1"):
         for_training(data, 4, -1)
     with pytest.raises(DataError, match="1 row"):
-        dataset_of_series("a", np.zeros((1, 1), np.float32), ["a"], ())
+        dataset_to_foretell("a", np.zeros((1, 1), np.float32), ["a"], ())
 
 
 def test_periods() -> None:
@@ -182,7 +182,7 @@ def test_periods() -> None:
 
 
 def test_columns_are_taken_by_name() -> None:
-    data = dataset_of_series("a", np.array([[1, 2], [3, 4], [5, 6]], np.float32), ["x", "y"], ())
+    data = dataset_to_foretell("a", np.array([[1, 2], [3, 4], [5, 6]], np.float32), ["x", "y"], ())
     cut = for_judging(data, ["y", "x"], 1, 1)
     assert cut.classes == ("y", "x")
     assert isinstance(cut.items[0].target, Future)
@@ -195,7 +195,7 @@ def test_columns_are_taken_by_name() -> None:
 
 def test_what_touches_known_rows_is_not_judged() -> None:
     values = np.arange(100, dtype=np.float32)[:, None]
-    cut = for_judging(dataset_of_series("a", values, ["a"], ()), ["a"], 5, 3)
+    cut = for_judging(dataset_to_foretell("a", values, ["a"], ()), ["a"], 5, 3)
     known = torch.tensor([item.split in ("train", "validation") for item in cut.items])
     left = [item for item, yes in zip(cut.items, untouched(cut.items, known).tolist(), strict=True) if yes]
     assert {item.split for item in left} == {"test"}

@@ -1,12 +1,37 @@
 """Models that foretell series, against scikit-learn and by hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression, Ridge
 
+from visto import testing
 from visto.errors import UsageError
+from visto.models import MODELS
 from visto.models.forecaster import READERS, Forecaster, Linear, forecaster, linear, naive, ridge
+
+
+@pytest.mark.parametrize("name", ["naive", "linear", *READERS])
+def test_conformance(name: str) -> None:
+    """Three tensors N×h×F, saving, batching, gradients, and a step at a time."""
+    builder = partial(MODELS["forecaster"], reader=name) if name in READERS else MODELS[name]
+    for channels, horizon in ((1, 1), (3, 4)):
+        arguments = {"channels": channels, "size": [], "window": 6, "horizon": horizon}
+        torch.manual_seed(0)
+        model, inputs = builder(classes=channels, **arguments), torch.randn(4, 6, channels)
+        model.fit_to(torch.randn(50, 6, channels), torch.randn(50, horizon, channels))  # type: ignore[operator]
+        with torch.no_grad():
+            found = model.eval()(inputs)
+        assert set(found) == {"forecast", "linear", "naive"}, f"it gives {', '.join(found)}"
+        for name, value in found.items():
+            assert tuple(value.shape) == (4, horizon, channels), f"{name} is {tuple(value.shape)}, not N×h×F"
+        testing._check_alone(model, inputs)
+        testing._check_saving(builder, model, inputs, channels, arguments)
+        testing._check_gradients(model, inputs)
+        for steps in (inputs, inputs[:, :2], torch.randn(4, 20, channels)):
+            testing._check_streaming(model, steps, steps.unbind(1))
 
 
 def windows(values: torch.Tensor, window: int, horizon: int) -> tuple[torch.Tensor, torch.Tensor]:

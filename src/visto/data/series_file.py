@@ -24,7 +24,7 @@ from visto.data.content import read_text
 from visto.data.dataset import Dataset
 from visto.data.ledger import Entry
 from visto.data.series_table import recognises_series_table
-from visto.data.windows import dataset_of_series
+from visto.data.windows import dataset_to_foretell
 from visto.errors import DataError
 
 EXPECTED = "a .csv or .tsv of numbers, a row a step of time; or an array 'series', T or T×F, in .npz or .npy"
@@ -67,7 +67,7 @@ def recognises_series(path: Path) -> bool:
 def read_series(path: Path) -> Dataset:
     """The series cut into windows, in splits by time: see ``visto.data.windows``. Raises DataError."""
     found = read_series_file(path)
-    return dataset_of_series(path.stem, found.values, found.names, found.entries)
+    return dataset_to_foretell(path.stem, found.values, found.names, found.entries)
 
 
 def read_series_file(path: Path) -> SeriesFile:

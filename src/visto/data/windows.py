@@ -28,7 +28,9 @@ _EXAMPLES = 10  # fewest to learn from
 _PERIODIC = 0.2  # correlation with itself from which on a series is said to repeat
 
 
-def dataset_of_series(name: str, values: NDArray[np.float32], names: Sequence[str], ledger: Sequence[Entry]) -> Dataset:
+def dataset_to_foretell(
+    name: str, values: NDArray[np.float32], names: Sequence[str], ledger: Sequence[Entry]
+) -> Dataset:
     """The series with a window that suits it, and one step to foretell. Raises DataError for fewer than 2 rows."""
     if len(values) < 2:
         raise DataError(f"a series of {len(values)} row in {name}", expected="at least 2 rows, better some hundred")
