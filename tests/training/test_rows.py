@@ -9,7 +9,8 @@ import torch
 import visto
 from visto.data import read
 from visto.errors import Interrupted, UsageError
-from visto.recipes import Request
+from visto.learn import Recipe
+from visto.recipes import Request, rows, suggest
 from visto.training.settle import plan_of
 from visto.types import Silent
 
@@ -55,6 +56,19 @@ def test_which_model_reads_rows() -> None:
     assert plan_of(data, Request(read_as="rows"), None).model == "lstm"
     assert plan_of(data, Request(read_as="rows", model="gru"), None).model == "gru"
     assert "row by row" in plan_of(data, Request(model="attention"), None).why
+
+
+def test_the_recipe_takes_small_steps_and_shifts_less() -> None:
+    fit = {"size": [28, 28], "channels": 1}
+
+    def recipe(model: str, images: int) -> Recipe:
+        plain = suggest(model=model, images=images, classes=10, fit=fit, mean=[0.1], std=[0.3])
+        return rows(plain, images=images)
+
+    large = recipe("lstm", 60_000)
+    assert (large.batch_size, large.epochs, large.augmentation) == (64, 10, ("shift",))
+    assert recipe("lstm", 400).batch_size < 64
+    assert recipe("attention", 400).lr < large.lr
 
 
 @pytest.mark.parametrize(
