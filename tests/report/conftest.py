@@ -12,7 +12,7 @@ from torch import Tensor
 
 from visto.bundle import Bundle, Manifest
 from visto.data.cache import Pixels
-from visto.data.dataset import Item
+from visto.data.dataset import Clip, Item, Steps
 from visto.data.ledger import Entry
 from visto.evaluation import Evaluation
 from visto.evaluation.run import judged_as
@@ -85,6 +85,19 @@ def classic_of(
     return replace(plain, manifest=manifest, weights=weights)
 
 
+def sequence_bundle_of(name: str, classes: Sequence[str], **arguments: Any) -> Bundle:
+    """A model of grey clips of 8×8 pixels, or (``over`` steps) of series of two numbers, freshly built."""
+    plain = bundle_of(classes, task="sequence")
+    numbers = arguments.get("over") == "steps"
+    shape: dict[str, Any] = {"channels": 2, "size": []} if numbers else {"channels": 1, "size": [8, 8]}
+    spec: Spec[Any] = Spec(name=name, arguments={"classes": len(classes), **shape, "hidden": 8, **arguments})
+    torch.manual_seed(0)
+    scale = {"mean": [100.0, 100.0], "std": [50.0, 50.0]} if numbers else {"mean": [0.5], "std": [0.2], "every": 2}
+    preprocess: Spec[Any] = Spec(name="series" if numbers else "standard", arguments={**shape, **scale})
+    manifest = replace(plain.manifest, model=spec, preprocess=preprocess)
+    return replace(plain, manifest=manifest, weights=build_model(spec).state_dict())
+
+
 def evaluation_of(
     classes: Sequence[str],
     rows: Sequence[tuple[int, int, float]],
@@ -100,6 +113,30 @@ def evaluation_of(
     pixels = pixels_of(targets, ids=ids, entries=entries, groups=groups, side=side)
     task = TASKS["classification"](classes=tuple(classes))
     return judged_as(task, answers, pixels, name="classification", split="test", classes=tuple(classes))
+
+
+def sequences_of(
+    classes: Sequence[str],
+    rows: Sequence[tuple[int, int, float]],
+    *,
+    steps: int = 9,
+    numbers: int = 0,
+) -> Evaluation:
+    """Judged clips of so many frames of 8×8 pixels, or series of so many ``numbers`` a step."""
+    plain = evaluation_of(classes, rows)
+    n, random = len(rows), torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (steps * n, 1, 8, 8), dtype=torch.uint8, generator=random)
+    series = torch.randn(steps * n, max(1, numbers), generator=random) * 50 + 100
+    source = Steps(series.numpy(), 0, steps) if numbers else Clip(files=(Path("1.png"), Path("2.png")))
+    items = tuple(replace(item, source=source) for item in plain.pixels.items)
+    pixels = replace(
+        plain.pixels,
+        storage=series if numbers else frames,
+        rows=torch.arange(steps * n),
+        items=items,
+        offsets=torch.arange(n + 1) * steps,
+    )
+    return replace(plain, task="sequence", pixels=pixels)
 
 
 def several_of(classes: Sequence[str], rows: Sequence[tuple[Sequence[int], Sequence[float]]]) -> Evaluation:

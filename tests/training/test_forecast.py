@@ -171,7 +171,7 @@ def test_series_and_images_are_not_mixed(linear: visto.Model, sales: Path, place
         visto.evaluate(linear, "digits", threads=1)
     for options, words in (({"model": "linear"}, "the model linear for"), ({"horizon": 2}, "--horizon with")):
         with pytest.raises(UsageError, match=words):
-            visto.train("digits", place / "digits.visto", threads=1, **options)  # type: ignore[arg-type]
+            visto.train("digits", place / "digits.visto", threads=1, **options)
     with pytest.raises(UsageError, match="--group-by with a series"):
         visto.read(sales, group_by="x")
 

@@ -64,6 +64,12 @@ class CnnLstm(nn.Module):
         n, t = clips_ntchw.shape[:2]
         return self._seen(self._views(clips_ntchw).flatten(0, 1)).view(n, t, -1)
 
+    def look(self, frames_nchw: Tensor, before_nchw: Tensor) -> Tensor:
+        """What each of N frames comes to when it follows the other (itself: nothing has changed): N×D."""
+        if not self.motion:
+            return self._seen(frames_nchw[:, None])
+        return self._seen(torch.stack([frames_nchw, (frames_nchw - before_nchw) * _CHANGE], 1))
+
     def start(self, n: int) -> tuple[Tensor, ...]:
         """The state of ``n`` clips before their first frame. Raises UsageError where the end is read first."""
         state = self.upper.reader.start(n)

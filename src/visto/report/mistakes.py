@@ -52,7 +52,7 @@ def mistakes(evaluation: Evaluation, judged: Judged, *, samples: bool) -> Mistak
     places = wrong.tolist()
 
     def look(row: int, with_picture: bool) -> Shown:
-        return _shown(evaluation, judged, row, _seen(evaluation, row) if with_picture else None)
+        return shown_as(evaluation, judged, row, _seen(evaluation, row) if with_picture else None)
 
     first = [look(row, samples) for row in places[:MOST_MISTAKES]]
     listed = [look(row, False) for row in places[MOST_MISTAKES : MOST_MISTAKES + MOST_LISTED]]
@@ -73,7 +73,8 @@ def _seen(evaluation: Evaluation, row: int) -> Tensor | None:
     return seen if seen.ndim == 3 else None
 
 
-def _shown(evaluation: Evaluation, judged: Judged, row: int, image: Tensor | None) -> Shown:
+def shown_as(evaluation: Evaluation, judged: Judged, row: int, image: Tensor | None) -> Shown:
+    """The one in a row, with its ``image`` where it is to be seen."""
     item, answer = evaluation.pixels.items[row], judged.answers[row].value
     sure = judged.sureness if judged.single else judged.mistake
     if not judged.single and bool(judged.right[row]):

@@ -31,6 +31,7 @@ from visto.report.learning import Growth, Learning, epochs_of, growth, learning
 from visto.report.ledgers import Ledger, ledger_of
 from visto.report.making import Making, making, no_curve_words
 from visto.report.mistakes import Mistakes, mistakes
+from visto.report.over_time import OverTime, over_time
 from visto.report.plot_coverage import coverage_plot
 from visto.report.plot_reliability import reliability_plot
 from visto.report.sureness import Bin, Calibration, Kept, bins_of, calibration, coverage, thresholds
@@ -76,6 +77,7 @@ class Page:
     boxes: BoxCurves | None
     box_mistakes: BoxMistakes | None
     samples: bool
+    time: OverTime | None
     sureness: Sureness
     inside: Inside | None
     splits: Table
@@ -150,6 +152,7 @@ def gather_page(
         if boxes
         else None,
         samples=samples,
+        time=over_time(bundle, evaluation, looked, samples=samples),
         sureness=_sureness(looked, known),
         inside=inside(fitted, material),
         splits=split_table(evaluation.classes, listed, _judged_columns(looked, evaluation, have)),
