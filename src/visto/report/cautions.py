@@ -194,20 +194,20 @@ def _about_scores(facts: Facts) -> list[Caution]:
 
 def _about_files(facts: Facts) -> list[Caution]:
     ledger, found = facts.ledger, []
-    things = ("file",) if facts.judged.boxes is None else ("file or box", "files and boxes")
+    things, plain = facts.judged.entries, "file" if facts.judged.noun == "image" else facts.judged.noun
     if ledger.lost:
         share = ledger.lost / ledger.total
         words = f"{ledger.lost:,} of {counted(ledger.total, *things)} could not be used ({percent(share)})."
         found.append(
             Caution(
                 grave=share > 0.2,
-                title="Rejected files" + things[-1].removeprefix("files").removeprefix("file"),
+                title=f"Rejected {things[1]}",
                 words=words,
             )
         )
     if ledger.quarrelling:
         have = "has" if ledger.quarrelling == 1 else "have"
-        words = f"{counted(ledger.quarrelling, 'file')} {have} the same content as another, under another label."
+        words = f"{counted(ledger.quarrelling, plain)} {have} the same content as another, under another label."
         found.append(
             Caution(
                 grave=False,

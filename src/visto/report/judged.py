@@ -51,6 +51,15 @@ class Judged:
     def nouns(self) -> str:
         return plural(self.noun)
 
+    @property
+    def entries(self) -> tuple[str, str]:
+        """What the ledger has entries of, one and many."""
+        if self.boxes is not None:
+            return "file or box", "files and boxes"
+        # of a clip a single frame may be left out
+        known = {"image": ("file", "files"), "clip": ("clip or file", "clips and files")}
+        return known.get(self.noun, (self.noun, self.nouns))
+
 
 def judged(evaluation: Evaluation) -> Judged:
     answers, noun = evaluation.answers, evaluation.noun

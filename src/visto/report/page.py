@@ -69,6 +69,7 @@ class Page:
     unit: Unit
     noun: str
     nouns: str
+    entries: tuple[str, str]
     n: int
     confusion: Confusion | None
     classes: Table
@@ -140,6 +141,7 @@ def gather_page(
         unit=unit,
         noun=looked.noun,
         nouns=looked.nouns,
+        entries=looked.entries,
         n=evaluation.n,
         confusion=confusion(evaluation.details, evaluation.classes, (unit.one, unit.many)),
         classes=class_table(
