@@ -313,7 +313,7 @@ def export(
     """
     model = model if isinstance(model, Model) else load(model)
     bundle = model.bundle
-    check_asked(Path(out), to=to, max_drift=max_drift)
+    check_asked(bundle, Path(out), to=to, int8=int8, max_drift=max_drift)
     if threads:
         torch.set_num_threads(threads)
     if data is None:

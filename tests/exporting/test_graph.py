@@ -106,7 +106,7 @@ def test_boxes_are_in_pixels_of_the_image_that_was_given(tmp_path: Path) -> None
 def test_the_body_alone_is_cut_out_of_the_whole(tmp_path: Path) -> None:
     recogniser = TorchRecogniser(bundle(tmp_path / "a.visto", "mlp", arguments={"hidden": [8]}))
     graph = whole(recogniser, body(recogniser, "mlp"))
-    part = between(graph, FITTED, ["scores"])
+    part = between(graph, [FITTED], ["scores"])
     fitted = recogniser.fit(decoded(images(3, 30, 40)))
     found = session(part).run(["scores"], {FITTED: fitted.numpy()})[0]
     assert found == pytest.approx(recogniser.tensors(fitted)["scores"].numpy(), abs=1e-6)

@@ -16,6 +16,7 @@ from visto.bundle.manifest import FORMAT_VERSION, FileRecord, Manifest
 from visto.bundle.seal import Seal, check_files, read_signed, sign, trusted_seal
 from visto.bundle.sealed import Sealed, check_outside, is_export, sealed_at, sealed_bundle, sealed_export
 from visto.bundle.seen import seen_before, sorted_digests
+from visto.bundle.steps import STEP, StepForm
 from visto.bundle.store import Bundle, read_bundle, read_own_bundle, write_bundle
 from visto.bundle.trust import trusted_keys
 from visto.bundle.whole import Whole, looked_over
@@ -25,6 +26,7 @@ __all__ = [
     "FITTED_BOXES",
     "FORMAT_VERSION",
     "IMAGES",
+    "STEP",
     "Bundle",
     "ExportManifest",
     "Exported",
@@ -33,6 +35,7 @@ __all__ = [
     "Manifest",
     "Seal",
     "Sealed",
+    "StepForm",
     "Whole",
     "check_files",
     "check_free",

@@ -1,6 +1,6 @@
 """An exported recogniser on disk: files that belong together, each of which the manifest among them accounts for.
 
-X.onnx        the whole graph: any image in, the answer's tensors out
+X.onnx        the whole graph: any image in, the answer's tensors out; of sequences one step, with its state
 X.onnx.json   what it is and what it was made from, its own figures, and the SHA-256 of the other files
 X.onnx.seen   digests of the images that its parent has seen, as in a bundle
 run.py        answers images with it, where there is no Visto
@@ -20,6 +20,7 @@ from visto.bundle.plain_files import sha256
 from visto.bundle.seal import Seal, read_signed, trusted_seal
 from visto.bundle.sealed import SUFFIX, Sealed, check_outside, sealed_export
 from visto.bundle.seen import check_seen
+from visto.bundle.steps import STEP, StepForm
 from visto.bundle.store import MANIFEST_LIMIT, tensor_bytes, tensors_of
 from visto.bundle.strict_json import dumps, loads
 from visto.bundle.trust import trusted_keys
@@ -41,7 +42,8 @@ class ExportManifest:
 
     ``parent`` is the digest of the bundle that it was made from and ``manifest`` that bundle's own. ``metrics`` are the
     exported file's figures, on the images that the gate compared it on; ``gate`` says what that found. ``outputs`` are
-    the graph's, ``thresholds`` what the task keeps to decide by (the head's arguments).
+    the graph's answer, ``thresholds`` what the task keeps to decide by (the head's arguments). ``stream`` is of a graph
+    that takes one step of a sequence.
     """
 
     parent: str
@@ -54,6 +56,7 @@ class ExportManifest:
     versions: Mapping[str, str]
     created: str
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    stream: StepForm | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -79,7 +82,7 @@ class ExportManifest:
             "holds_training_data": self.manifest.holds_training_data,
             "precision": self.precision,
             "opset": self.opset,
-            "input": {"name": IMAGES, "type": "uint8", "shape": ["n", "height", "width", 3], "colours": "RGB"},
+            "input": _input(self.stream),
             "outputs": list(self.outputs),
             "metrics": {name: figure.to_json() for name, figure in self.metrics.items()},
             "gate": dict(self.gate),
@@ -87,6 +90,8 @@ class ExportManifest:
             "created": self.created,
             "files": {name: {"sha256": file.sha256, "size": file.size} for name, file in self.files.items()},
         }
+        if self.stream is not None:
+            content["stream"] = self.stream.to_json()
         return {"checksum": sha256(dumps(content)), **content}
 
     @classmethod
@@ -94,7 +99,7 @@ class ExportManifest:
         """Raises ModelError for another version, a missing or unknown key, a wrong type, or a changed word."""
         if not isinstance(content, dict) or content.get("export_version") != _VERSION:
             raise _bad("it is of no known version", expected=f"export_version {_VERSION}")
-        own = {f.name for f in fields(cls)} - {"manifest"}
+        own = {f.name for f in fields(cls)} - {"manifest", *({"stream"} - content.keys())}
         named = own | {"checksum", "export_version", "input", "task", "classes", "thresholds", "holds_training_data"}
         content = as_object(content, named, "the manifest of an export")
         parent = as_object(content["parent"], {"digest", "manifest"}, "parent")
@@ -113,6 +118,7 @@ class ExportManifest:
             versions=content["versions"],
             created=content["created"],
             files={name: as_record(name, value) for name, value in content["files"].items()},
+            stream=StepForm.from_json(content["stream"]) if "stream" in content else None,
         )
         if made.to_json() != content:
             raise _bad("its checksum is not that of its content")
@@ -219,6 +225,14 @@ def _read(sealed: Sealed, seal: Seal | None) -> Exported:
     signed_by = seal.key if seal is not None else None
     graph = contents[path.name]
     return Exported(path=path, own=own, content=graph, seen=seen, digest=sha256(content), signed_by=signed_by)
+
+
+def _input(stream: StepForm | None) -> dict[str, Any]:
+    """What the graph takes, beside a state."""
+    if stream is not None and stream.features:
+        return {"name": STEP, "type": "float32", "shape": [1, stream.features]}
+    many = "n" if stream is None else 1
+    return {"name": IMAGES, "type": "uint8", "shape": [many, "height", "width", 3], "colours": "RGB"}
 
 
 def _checked(sealed: Sealed, name: str, record: FileRecord, seal: Seal | None) -> bytes:

@@ -37,6 +37,7 @@ def command(
     The graph takes an image of any size (uint8 N×H×W×3, RGB) and gives the answer. It is compared with the bundle on
     held-out images: 99.9 % of the answers must be the same (with --int8 95 %). Where they are not, nothing is written
     and the command ends with exit code 6. Beside it lie its manifest and a run.py that answers images with it.
+    Of a model on clips or series the graph is one step, with its state as inputs and outputs.
     """
     from visto import api
     from visto.bundle import Exported
@@ -47,7 +48,7 @@ def command(
     voice = Terminal(quiet=quiet)
     model = api.load(bundle, trusted=trusted_key or None)
     source = model.bundle
-    check_asked(out, to=to, max_drift=max_drift)
+    check_asked(source, out, to=to, int8=int8, max_drift=max_drift)
     if data is None:
         way = f"visto export {bundle} -o {out} --data DATA"
         data, format = trained_from(read_run(source.path).source, way, format)

@@ -125,14 +125,15 @@ def parity(recogniser: TorchRecogniser, graph: ModelProto, items: Sequence[Item]
     """
     run, kept, ours, theirs = _whole(graph), list[Item](), list[Answer[Any]](), list[Answer[Any]]()
     fit = recogniser.fit
-    _check_made_up(fit, run)
+    check_made_up(fit, run)
     learnt_from = frozenset(bytes(row) for row in recogniser.seen["train"].numpy())
     for batch in _batches(decoded(voice.progress(items, total=len(items), words="comparing"), learnt_from)):
         for some in [batch] if _fits(fit, batch) else [[one] for one in batch if _fits(fit, [one])]:
             images = torch.stack([one.pixels for one in some])
             tensors = run(images)
             fitted = fit(_channels_last(images))
-            _check(fitted, tensors.pop(FITTED), tensors, [one.item.id for one in some])
+            check_pixels(fitted, tensors.pop(FITTED), [one.item.id for one in some])
+            check_whole(tensors)
             view = fit.view(Size(height=images.shape[2], width=images.shape[3]))
             ours += recogniser.answers(fitted, [view] * len(some))
             theirs += recogniser.task.answers(tensors, ())
@@ -164,7 +165,7 @@ def _whole(graph: ModelProto) -> Callable[[Tensor], dict[str, Tensor]]:
     return tensors
 
 
-def _check_made_up(fit: Fit, run: Callable[[Tensor], dict[str, Tensor]]) -> None:
+def check_made_up(fit: Fit, run: Callable[[Tensor], dict[str, Tensor]], together: int = 2) -> None:
     """Pixels of coloured noise of many shapes: grey images of the model's own size show neither colours nor a resize.
 
     Raises GateError where the graph makes others of them.
@@ -173,9 +174,9 @@ def _check_made_up(fit: Fit, run: Callable[[Tensor], dict[str, Tensor]]) -> None
     height, width = fit.size.height, fit.size.width
     larger, smaller = (2 * height + 3, 3 * width + 1), (height // 2 + 1, width // 3 + 1)
     for tall, wide in (larger, smaller, (height, 2 * width), (2 * height, width // 2 + 1), (height, width)):
-        images = torch.randint(0, 256, (2, 3, tall, wide), generator=random, dtype=torch.uint8)
+        images = torch.randint(0, 256, (together, 3, tall, wide), generator=random, dtype=torch.uint8)
         fitted = fit(_channels_last(images))
-        _check(fitted, run(images)[FITTED], {}, [f"noise of {wide}×{tall} pixels"] * 2)
+        check_pixels(fitted, run(images)[FITTED], [f"noise of {wide}×{tall} pixels"] * together)
 
 
 def _fits(fit: Fit, batch: Sequence[Held]) -> bool:
@@ -248,8 +249,8 @@ def _words(task: Task[Any, Any], answer: Answer[Any]) -> str:
     return ", ".join(f"{one['label']} {one['score']:.3f}" for one in best) or "nothing"
 
 
-def _check(fitted: Tensor, theirs: Tensor, tensors: Mapping[str, Tensor], names: Sequence[str]) -> None:
-    """Raises GateError where the pixels that the graph makes are others, or a number is none."""
+def check_pixels(fitted: Tensor, theirs: Tensor, names: Sequence[str]) -> None:
+    """Raises GateError where the pixels that the graph makes are others."""
     if theirs.shape != fitted.shape:
         raise GateError(f"the exported file fits images to {tuple(theirs.shape[1:])}, not {tuple(fitted.shape[1:])}")
     apart = (fitted.int() - theirs.int()).abs().flatten(1).amax(1)
@@ -260,6 +261,10 @@ def _check(fitted: Tensor, theirs: Tensor, tensors: Mapping[str, Tensor], names:
             expected=f"{_LEVELS} level of 255 at most",
             hint="nothing was written",
         )
+
+
+def check_whole(tensors: Mapping[str, Tensor]) -> None:
+    """Raises GateError where a number is none."""
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise GateError(f"the exported file gives {name} that are no numbers", hint="nothing was written")

@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 import torch
-from onnx import ModelProto, compose
+from onnx import ModelProto, compose, helper
 from onnx_ir import Model
 from onnx_ir.passes import common
 from onnxscript import optimizer, rewriter
@@ -66,14 +66,17 @@ class _Answering(nn.Module):
         return {FITTED_BOXES if name == "boxes" else name: value for name, value in out.items()}
 
 
-def entry(fit: Fit) -> ModelProto:
-    """From ``images`` (uint8 N×H×W×3) to ``fitted`` and ``place``. Raises GateError, which names the step at fault."""
+def entry(fit: Fit, *, single: bool = False) -> ModelProto:
+    """From ``images`` (uint8 N×H×W×3; ``single``: 1×H×W×3) to ``fitted`` and ``place``.
+
+    Raises GateError, which names the step at fault.
+    """
     try:
-        return _fitting(fit)
+        return _fitting(fit, single)
     except GateError:
         if len(fit.steps) > 1:  # what the exporter says does not tell which: the one that fails alone as well
             for step in fit.steps:
-                _fitting(Fit(size=fit.size, channels=fit.channels, crop=fit.crop, prepare=[str(step)]))
+                _fitting(Fit(size=fit.size, channels=fit.channels, crop=fit.crop, prepare=[str(step)]), single)
         raise
 
 
@@ -83,13 +86,16 @@ def body(recogniser: TorchRecogniser, name: str) -> ModelProto:
     fitted = torch.randint(0, 256, (2, *recogniser.fit.shape), dtype=torch.uint8)
     with torch.no_grad():
         outputs = list(graph(fitted))
-    return _exported(graph, {FITTED: fitted}, {FITTED: {0: "n"}}, outputs, f"the model {name!r}")
+    return as_onnx(graph, {FITTED: fitted}, {FITTED: {0: "n"}}, outputs, f"the model {name!r}")
 
 
-def whole(recogniser: TorchRecogniser, body: ModelProto) -> ModelProto:
-    """From ``images`` (uint8 N×H×W×3) to the answer's tensors, through ``body``. Raises GateError."""
+def whole(recogniser: TorchRecogniser, body: ModelProto, *, single: bool = False) -> ModelProto:
+    """From ``images`` (uint8 N×H×W×3; ``single``: 1×H×W×3) to the answer's tensors, through ``body``.
+
+    Raises GateError.
+    """
     graph = compose.merge_models(
-        compose.add_prefix(entry(recogniser.fit), "entry/", rename_inputs=False, rename_outputs=False),
+        compose.add_prefix(entry(recogniser.fit, single=single), "entry/", rename_inputs=False, rename_outputs=False),
         compose.add_prefix(body, "body/", rename_inputs=False, rename_outputs=False),
         io_map=[(FITTED, FITTED)],
     )
@@ -111,22 +117,22 @@ def whole(recogniser: TorchRecogniser, body: ModelProto) -> ModelProto:
     return graph
 
 
-def _fitting(fit: Fit) -> ModelProto:
-    example = torch.randint(0, 256, (2, 37, 51, 3), dtype=torch.uint8)
+def _fitting(fit: Fit, single: bool) -> ModelProto:
+    example = torch.randint(0, 256, (1 if single else 2, 37, 51, 3), dtype=torch.uint8)
     steps = ", ".join(repr(str(step)) for step in fit.steps)
     what = f"the chain of steps {steps}" if len(fit.steps) > 1 else f"the step {steps}" if steps else "the resize"
-    sides = {IMAGES: {0: "n", 1: "height", 2: "width"}}
+    sides = {IMAGES: {1: "height", 2: "width"} | ({} if single else {0: "n"})}
     hint = _HINT_STEPS if steps else _HINT
-    return _exported(Entry(fit).eval(), {IMAGES: example}, sides, [FITTED, "place"], what, hint)
+    return as_onnx(Entry(fit).eval(), {IMAGES: example}, sides, [FITTED, "place"], what, hint)
 
 
 def _exit(recogniser: TorchRecogniser) -> ModelProto:
     boxes = torch.rand(2, 7, 4)
     inputs = {FITTED_BOXES: boxes, "place": torch.rand(6)}
-    return _exported(Exit().eval(), inputs, {FITTED_BOXES: {0: "n", 1: "m"}, "place": {}}, ["boxes"], "the boxes")
+    return as_onnx(Exit().eval(), inputs, {FITTED_BOXES: {0: "n", 1: "m"}, "place": {}}, ["boxes"], "the boxes")
 
 
-def _exported(
+def as_onnx(
     module: nn.Module,
     inputs: Mapping[str, Tensor],
     sides: Mapping[str, Mapping[int, str]],
@@ -134,8 +140,8 @@ def _exported(
     what: str,
     hint: str = _HINT,
 ) -> ModelProto:
-    """``module`` as ONNX; ``sides`` names those of its inputs that may differ from the example's."""
-    shapes = tuple({at: Dim(side, min=1, max=_MOST) for at, side in sides[name].items()} for name in inputs)
+    """``module`` as ONNX; ``sides`` names those of its inputs that may differ from the example's (empty: none may)."""
+    shapes = tuple({at: Dim(side, min=1, max=_MOST) for at, side in sides[name].items()} for name in inputs if sides)
     try:
         with _silence(), torch.no_grad():
             program = torch.onnx.export(
@@ -143,7 +149,7 @@ def _exported(
                 tuple(inputs.values()),
                 dynamo=True,
                 opset_version=OPSET,
-                dynamic_shapes=shapes,
+                dynamic_shapes=shapes or None,
                 input_names=list(inputs),
                 output_names=list(outputs),
                 verbose=False,
@@ -155,8 +161,10 @@ def _exported(
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
         _raise_what_is_no_refusal(error)
         raise GateError(f"{what} has no ONNX form", hint=hint) from error
-    if any(given.type.tensor_type.shape.dim[at].dim_value for given in graph.graph.input for at in sides[given.name]):
+    dims = {value.name: value.type.tensor_type.shape.dim for value in graph.graph.input}
+    if any(dims[name][at].dim_value for name, places in sides.items() for at in places):
         raise GateError(f"{what} has no ONNX form for more than one size", hint=hint)  # the exporter fixed it silently
+    _produce_constants(graph)
     _forget_origins(graph)
     return graph
 
@@ -184,6 +192,19 @@ def _simplify(model: Model) -> None:
     common.DeduplicateInitializersPass()(model)
     common.CommonSubexpressionEliminationPass()(model)
     common.NameFixPass()(model)
+
+
+def _produce_constants(graph: ModelProto) -> None:
+    """An output that is a constant comes from a node like any other: a graph cannot be cut at it otherwise."""
+    outputs = {value.name for value in graph.graph.output}
+    known = [value for value in graph.graph.value_info if value.name not in outputs]  # else it is taken for one inside
+    del graph.graph.value_info[:]
+    graph.graph.value_info.extend(known)
+    for tensor in graph.graph.initializer:
+        if tensor.name in outputs:
+            node = helper.make_node("Identity", [f"{tensor.name}_constant"], [tensor.name], name=f"{tensor.name}_node")
+            tensor.name = node.input[0]
+            graph.graph.node.append(node)
 
 
 @contextlib.contextmanager

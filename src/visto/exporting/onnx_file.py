@@ -1,9 +1,12 @@
-"""The exporter of ONNX: one file, any image in, the answer's tensors out."""
+"""The exporter of ONNX: one file, any image in, the answer's tensors out; of sequences one step, with its state."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+from onnx import ModelProto
 
 from visto.bundle import Bundle, Exported, ExportManifest, read_own_exported, write_exported
 from visto.data.dataset import Dataset, Item
@@ -15,6 +18,8 @@ from visto.exporting.graph import OPSET, body, whole
 from visto.exporting.int8 import quantised
 from visto.exporting.loss import Loss, calibration
 from visto.exporting.run import run_py
+from visto.exporting.step_gate import parity_of_steps
+from visto.exporting.step_graph import form_of, step_body, whole_step
 from visto.prediction import TorchRecogniser
 from visto.types import Voice
 
@@ -25,10 +30,9 @@ _COMPARED = 2000  # images: a file that answers one in a thousand otherwise is f
 def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed: float, voice: Voice) -> Exported:
     """Make the graph, compare it with the bundle on held-out images, and write it. Raises as ``export`` does."""
     recogniser = TorchRecogniser(bundle)
-    items = compared_on(dataset, recogniser)
-    voice.say(f"to be compared on {len(items):,} images of {dataset.name}")
-    if len(items) < _FEW:
-        voice.say(f"careful: on {len(items):,} images an answer in a thousand that is otherwise is seldom seen")
+    if recogniser.task.sequences:
+        return _export_step(bundle, recogniser, out, dataset, allowed, voice)
+    items = _announced(dataset, recogniser, voice)
     part, bar, rounding = body(recogniser, bundle.manifest.model.name), exact(allowed), {}
     if int8:
         made = quantised(
@@ -42,20 +46,53 @@ def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed
     graph = whole(recogniser, part)
     found = parity(recogniser, graph, items, bar, voice)
     check(found, bar)
-    voice.say(in_words(found))
-    own = ExportManifest(
+    voice.say(in_words(found, "images"))
+    own = _manifest(bundle, dataset, allowed, graph, found)
+    own = replace(own, precision="int8" if int8 else "float32", gate={**own.gate, **rounding})
+    write_exported(out, own, graph.SerializeToString(deterministic=True), bundle.seen, run_py(recogniser.task, False))
+    return read_own_exported(out)  # nobody can have signed it yet
+
+
+def _export_step(
+    bundle: Bundle, recogniser: TorchRecogniser, out: Path, dataset: Dataset, allowed: float, voice: Voice
+) -> Exported:
+    """The same for sequences: the graph is one step. Raises GateError too for a model that must see the end first."""
+    name, bar = bundle.manifest.model.name, exact(allowed)
+    form = form_of(recogniser, name)
+    items = _announced(dataset, recogniser, voice)
+    graph = whole_step(recogniser, form, step_body(recogniser, form, name))
+    found = parity_of_steps(recogniser, form, graph, items, bar, voice)
+    check(found, bar)
+    voice.say(in_words(found, "sequences"))
+    own = _manifest(bundle, dataset, allowed, graph, found)
+    own = replace(own, outputs=tuple(name for name in own.outputs if name not in form.next_names), stream=form)
+    run = run_py(recogniser.task, bool(form.features))
+    write_exported(out, own, graph.SerializeToString(deterministic=True), bundle.seen, run)
+    return read_own_exported(out)
+
+
+def _manifest(bundle: Bundle, dataset: Dataset, allowed: float, graph: ModelProto, found: Parity) -> ExportManifest:
+    return ExportManifest(
         parent=bundle.digest,
         manifest=bundle.manifest,
-        precision="int8" if int8 else "float32",
+        precision="float32",
         opset=OPSET,
         outputs=tuple(value.name for value in graph.graph.output),
         metrics=found.theirs,
-        gate={"data": dataset.name, "max_drift": allowed, **found.to_json(), **rounding},
+        gate={"data": dataset.name, "max_drift": allowed, **found.to_json()},
         versions={name: version(name) for name in ("visto", "torch", "onnx", "onnxruntime")},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    write_exported(out, own, graph.SerializeToString(deterministic=True), bundle.seen, run_py())
-    return read_own_exported(out)  # nobody can have signed it yet
+
+
+def _announced(dataset: Dataset, recogniser: TorchRecogniser, voice: Voice) -> Sequence[Item]:
+    """The items to compare on, said, and where they are few."""
+    items = compared_on(dataset, recogniser)
+    what = "sequences" if recogniser.task.sequences else "images"
+    voice.say(f"to be compared on {len(items):,} {what} of {dataset.name}")
+    if len(items) < _FEW:
+        voice.say(f"careful: on {len(items):,} {what} an answer in a thousand that is otherwise is seldom seen")
+    return items
 
 
 def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]:
@@ -71,9 +108,9 @@ def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]
     return evenly(found, _COMPARED)
 
 
-def in_words(found: Parity) -> str:
+def in_words(found: Parity, what: str) -> str:
     """What the gate found, in a sentence."""
     return (
-        f"{found.same:,} of {found.of:,} answers are the same on {found.n:,} images, {found.figure} differs by "
+        f"{found.same:,} of {found.of:,} answers are the same on {found.n:,} {what}, {found.figure} differs by "
         f"{found.drift:+.2f} points, no score by more than {found.score:.1g}"
     )

@@ -5,12 +5,14 @@ import math
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from visto.bundle import Bundle, Exported, check_free
 from visto.data.dataset import Dataset
 from visto.errors import UsageError
+from visto.prediction.parts import preprocess_of, task_of
 from visto.prediction.runtime import runtime
-from visto.types import Voice
+from visto.types import Task, Voice
 
 DRIFT, DRIFT_INT8 = 0.5, 1.0  # points of the deciding figure
 
@@ -33,24 +35,33 @@ def export(
     the file would answer otherwise, or a step has no such form, and nothing is written then; UsageError, DataError,
     ModelError, ResourceError.
     """
-    check_asked(out, to=to, max_drift=max_drift)
+    check_asked(bundle, out, to=to, int8=int8, max_drift=max_drift)
     allowed = (DRIFT_INT8 if int8 else DRIFT) if max_drift is None else max_drift
     return EXPORTERS[to](bundle, out, dataset, int8, allowed, voice)
 
 
-def check_asked(out: Path, *, to: str, max_drift: float | None) -> None:
+def check_asked(bundle: Bundle, out: Path, *, to: str, int8: bool, max_drift: float | None) -> None:
     """Raises, before the data is read, what ``export`` would raise whatever the data: UsageError, ResourceError."""
     if to not in EXPORTERS:
         raise UsageError(f"no form {to!r}", expected=f"one of {', '.join(EXPORTERS)}")
     if max_drift is not None and not (math.isfinite(max_drift) and max_drift >= 0):
         raise UsageError(f"a drift of {max_drift:g} points", expected="0 or more")
-    check_free(out, run_py())
+    check_free(out, run_py_of(bundle))
     check_exportable()
+    if int8 and task_of(bundle.manifest).sequences:
+        raise UsageError("--int8 with a model on sequences", hint="leave it out: it is exported in float32")
 
 
-def run_py() -> str:
-    """The words of ``run.py``."""
-    return (files("visto.exporting") / "run.py.txt").read_text(encoding="utf-8")
+def run_py_of(bundle: Bundle) -> str:
+    """The words of the ``run.py`` that answers with the file."""
+    task = task_of(bundle.manifest)
+    return run_py(task, task.sequences and not preprocess_of(bundle.manifest, bundle.path).fit.every)
+
+
+def run_py(task: Task[Any, Any], series: bool) -> str:
+    """The words of ``run.py``, which answers images, or of a task on sequences clips or ``series``."""
+    name = "run.py.txt" if not task.sequences else "run_series.py.txt" if series else "run_clips.py.txt"
+    return (files("visto.exporting") / name).read_text(encoding="utf-8")
 
 
 def check_exportable() -> None:

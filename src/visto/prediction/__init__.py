@@ -3,6 +3,7 @@
 from visto.prediction.course import Course, Courses, course_of, courses_at
 from visto.prediction.exported import GraphRecogniser
 from visto.prediction.following import check_followable, drawn, follow
+from visto.prediction.one_step import OneStepGraph
 from visto.prediction.picture import Picture, Source, encoded, frames_of, images_at
 from visto.prediction.proposing import Proposing
 from visto.prediction.recogniser import Recogniser, TorchRecogniser, recogniser_of
@@ -17,6 +18,7 @@ __all__ = [
     "Failed",
     "Foretold",
     "GraphRecogniser",
+    "OneStepGraph",
     "Picture",
     "Predicted",
     "Proposing",

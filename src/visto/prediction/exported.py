@@ -51,5 +51,5 @@ class GraphRecogniser:
 def exported_recogniser(exported: Exported) -> GraphRecogniser:
     """What answers with an exported file. Raises ModelError, UsageError where onnxruntime is not installed."""
     outputs = [FITTED_BOXES if name == "boxes" else name for name in exported.own.outputs]
-    body = between(parsed(exported.content), FITTED, outputs).SerializeToString()
+    body = between(parsed(exported.content), [FITTED], outputs).SerializeToString()
     return GraphRecogniser(exported.manifest, exported.path, exported.seen, body)

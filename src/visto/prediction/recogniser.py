@@ -12,6 +12,7 @@ from visto.errors import ModelError, UsageError
 from visto.models import build_model
 from visto.models.folded import for_answers
 from visto.prediction.exported import GraphRecogniser, exported_recogniser
+from visto.prediction.one_step import OneStepGraph
 from visto.prediction.parts import preprocess_of, task_of
 from visto.preprocess import Fit
 from visto.types import Answer, Task, View
@@ -97,6 +98,8 @@ class TorchRecogniser:
             yield
 
 
-def recogniser_of(source: Bundle | Exported) -> "TorchRecogniser | GraphRecogniser":
+def recogniser_of(source: Bundle | Exported) -> TorchRecogniser | GraphRecogniser | OneStepGraph:
     """What answers with a bundle, or with an exported file. Raises ModelError, UsageError without onnxruntime."""
-    return exported_recogniser(source) if isinstance(source, Exported) else TorchRecogniser(source)
+    if not isinstance(source, Exported):
+        return TorchRecogniser(source)
+    return exported_recogniser(source) if source.own.stream is None else OneStepGraph(source)

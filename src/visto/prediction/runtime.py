@@ -69,14 +69,14 @@ def parsed(content: bytes) -> "ModelProto":
     return graph
 
 
-def between(graph: "ModelProto", begin: str, ends: list[str]) -> "ModelProto":
-    """The part of a graph from the tensor ``begin`` to the tensors ``ends``. Raises ModelError where there is none."""
+def between(graph: "ModelProto", begins: list[str], ends: list[str]) -> "ModelProto":
+    """The part of a graph from the tensors ``begins`` to ``ends``. Raises ModelError where there is none."""
     from onnx import utils
 
     known = {value.name: value for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output)}
-    if missing := [name for name in (begin, *ends) if name not in known]:
+    if missing := [name for name in (*begins, *ends) if name not in known]:
         raise ModelError(f"the graph has no tensor {missing[0]!r}", hint="export it again")
-    part: ModelProto = utils.Extractor(graph).extract_model([begin], ends)
+    part: ModelProto = utils.Extractor(graph).extract_model(begins, ends)
     return part
 
 
