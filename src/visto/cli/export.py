@@ -48,7 +48,7 @@ def command(
     voice = Terminal(quiet=quiet)
     model = api.load(bundle, trusted=trusted_key or None)
     source = model.bundle
-    check_asked(source, out, to=to, int8=int8, max_drift=max_drift)
+    check_asked(model.bundle, out, to=to, int8=int8, max_drift=max_drift)
     if data is None:
         way = f"visto export {bundle} -o {out} --data DATA"
         data, format = trained_from(read_run(source.path).source, way, format)

@@ -9,7 +9,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from visto.bundle import Bundle, Exported, ExportManifest, read_own_exported, write_exported
-from visto.data.dataset import Dataset, Item
+from visto.data.dataset import Dataset, Item, noun_of
 from visto.errors import DataError
 from visto.evaluation.choice import relabel
 from visto.exporting.evenly import evenly
@@ -21,6 +21,7 @@ from visto.exporting.run import run_py
 from visto.exporting.step_gate import parity_of_steps
 from visto.exporting.step_graph import form_of, step_body, whole_step
 from visto.prediction import TorchRecogniser
+from visto.quantities import plural
 from visto.types import Voice
 
 _FEW = 300
@@ -46,7 +47,7 @@ def export_onnx(bundle: Bundle, out: Path, dataset: Dataset, int8: bool, allowed
     graph = whole(recogniser, part)
     found = parity(recogniser, graph, items, bar, voice)
     check(found, bar)
-    voice.say(in_words(found, "images"))
+    voice.say(in_words(found, "image"))
     own = _manifest(bundle, dataset, allowed, graph, found)
     own = replace(own, precision="int8" if int8 else "float32", gate={**own.gate, **rounding})
     write_exported(out, own, graph.SerializeToString(deterministic=True), bundle.seen, run_py(recogniser.task, False))
@@ -63,7 +64,7 @@ def _export_step(
     graph = whole_step(recogniser, form, step_body(recogniser, form, name))
     found = parity_of_steps(recogniser, form, graph, items, bar, voice)
     check(found, bar)
-    voice.say(in_words(found, "sequences"))
+    voice.say(in_words(found, noun_of(items)))
     own = _manifest(bundle, dataset, allowed, graph, found)
     own = replace(own, outputs=tuple(name for name in own.outputs if name not in form.next_names), stream=form)
     run = run_py(recogniser.task, bool(form.features))
@@ -88,7 +89,7 @@ def _manifest(bundle: Bundle, dataset: Dataset, allowed: float, graph: ModelProt
 def _announced(dataset: Dataset, recogniser: TorchRecogniser, voice: Voice) -> Sequence[Item]:
     """The items to compare on, said, and where they are few."""
     items = compared_on(dataset, recogniser)
-    what = "sequences" if recogniser.task.sequences else "images"
+    what = plural(noun_of(items))
     voice.say(f"to be compared on {len(items):,} {what} of {dataset.name}")
     if len(items) < _FEW:
         voice.say(f"careful: on {len(items):,} {what} an answer in a thousand that is otherwise is seldom seen")
@@ -104,13 +105,13 @@ def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]
     items = next((part for part in parts if part), list(dataset.items))
     found = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
     if not found:
-        raise DataError(f"{dataset.name} has no labelled image", hint="name other data with --data")
+        raise DataError(f"{dataset.name} has no labelled {noun_of(items)}", hint="name other data with --data")
     return evenly(found, _COMPARED)
 
 
-def in_words(found: Parity, what: str) -> str:
+def in_words(found: Parity, noun: str) -> str:
     """What the gate found, in a sentence."""
     return (
-        f"{found.same:,} of {found.of:,} answers are the same on {found.n:,} {what}, {found.figure} differs by "
+        f"{found.same:,} of {found.of:,} answers are the same on {found.n:,} {plural(noun)}, {found.figure} differs by "
         f"{found.drift:+.2f} points, no score by more than {found.score:.1g}"
     )

@@ -46,16 +46,14 @@ def check_asked(bundle: Bundle, out: Path, *, to: str, int8: bool, max_drift: fl
         raise UsageError(f"no form {to!r}", expected=f"one of {', '.join(EXPORTERS)}")
     if max_drift is not None and not (math.isfinite(max_drift) and max_drift >= 0):
         raise UsageError(f"a drift of {max_drift:g} points", expected="0 or more")
-    check_free(out, run_py_of(bundle))
-    check_exportable()
-    if int8 and task_of(bundle.manifest).sequences:
-        raise UsageError("--int8 with a model on sequences", hint="leave it out: it is exported in float32")
-
-
-def run_py_of(bundle: Bundle) -> str:
-    """The words of the ``run.py`` that answers with the file."""
     task = task_of(bundle.manifest)
-    return run_py(task, task.sequences and not preprocess_of(bundle.manifest, bundle.path).fit.every)
+    if task.needs == "forecast":
+        raise UsageError("the export of a model that foretells a series", expected="a model that says what it sees")
+    if task.sequences and int8:
+        raise UsageError("--int8 with a model on sequences", hint="leave it out: it is exported in float32")
+    series = task.sequences and not preprocess_of(bundle.manifest, bundle.path).fit.every
+    check_free(out, run_py(task, series))
+    check_exportable()
 
 
 def run_py(task: Task[Any, Any], series: bool) -> str:
