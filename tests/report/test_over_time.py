@@ -50,6 +50,7 @@ def test_a_page_on_clips(report: Report) -> None:
         "each 2nd frame at 8×8 pixels, grey",
         "Of 9 clips",
         "visto predict cats.visto clips/",
+        "visto predict cats.visto clip.mp4 --stream",
         "What became of every clip and file",
         "The pictures are middle frames.",
     ):
@@ -97,6 +98,7 @@ def test_both_ways_there_are_no_scores_on_the_way(report: Report) -> None:
     page = report(sequences_of(MOVES, ROWS), bundle=bundle)
     assert "reads from both ends at once" in page.said
     assert "Scores over time" not in page.said
+    assert "stream" not in page.said
     assert "What mattered" in page.said
 
 

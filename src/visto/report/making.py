@@ -216,11 +216,22 @@ def _commands(bundle: Bundle) -> list[tuple[str, str]]:
 
 def _sequence_commands(bundle: Bundle, looked: Judged) -> list[tuple[str, str]]:
     name, python = _opened(bundle)
+    clips, streams = looked.noun == "clip", not bundle.manifest.model.arguments.get("bidirectional")
+    found = []
+    if clips:
+        found.append(("What each clip of a folder is", f"visto predict {name} clips/"))
+        python += 'answer = model.predict("clip.mp4")\nprint(model.classes[answer.value.index])\n'
+    if clips and streams:
+        found.append(("What it would say after every frame", f"visto predict {name} clip.mp4 --stream"))
+    if streams:
+        python += f"for seen in model.stream({'frames' if clips else 'steps'}):  # arrays, as they come\n"
+        python += "    print(seen.number, model.classes[seen.answer.value.index])\n"
+    python += f'print(visto.evaluate(model, "{looked.nouns}/").figures)'
     return [
-        (f"What each {looked.noun} of a folder is", f"visto predict {name} {looked.nouns}/"),
+        *found,
         (f"Judge it on {looked.nouns} of your own", f"visto evaluate {name} {looked.nouns}/"),
         ("Check every byte of it", f"visto info {name}"),
-        ("In Python", f'{python}print(visto.evaluate(model, "{looked.nouns}/").figures)'),
+        ("In Python", python),
     ]
 
 

@@ -3,7 +3,7 @@
 Of clips only what is new is looked at: a frame is described once for each frame that it follows, whatever the order.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,34 +26,31 @@ class Watching(Protocol):
 
 def watching(recogniser: TorchRecogniser, steps_t: Tensor) -> Watching:
     """A clip T×C×H×W or a series T×F, as ``recogniser`` watches it."""
-    with torch.inference_mode():
-        steps = recogniser.normalise(steps_t[None])[0]
     if isinstance(recogniser.model, CnnLstm):
-        return _Frames(recogniser.model, recogniser.task.head, steps)
-    return _Steps(recogniser.model, recogniser.task.head, steps)
+        with torch.inference_mode():
+            return _Frames(recogniser.model, recogniser.task.head, recogniser.normalise(steps_t))
+    return _Steps(recogniser, steps_t)
 
 
 class _Steps:
     """Whatever reads steps: each order is read from its beginning."""
 
-    def __init__(self, model: Any, head: nn.Module, steps_t: Tensor) -> None:
-        self.model, self.head, self.steps = model, head, steps_t
+    def __init__(self, recogniser: TorchRecogniser, steps_t: Tensor) -> None:
+        self.recogniser, self.steps = recogniser, steps_t
 
-    @torch.inference_mode()
     def judge(self, places_vt: Tensor) -> Tensor:
-        at_once = min(_NUMBERS // max(1, self.steps.numel()), _STEPS // len(self.steps))
-        logits = [self.model(self.steps[places])["logits"] for places in torch.split(places_vt, max(1, at_once))]
-        return _scores(self.head, logits)
+        at_once = max(1, min(_NUMBERS // max(1, self.steps.numel()), _STEPS // len(self.steps)))
+        some = torch.split(places_vt, at_once)
+        return torch.cat([self.recogniser.tensors(self.steps[places])["scores"] for places in some])
 
-    @torch.inference_mode()
     def along(self) -> Tensor | None:
-        if not getattr(self.model, "causal", False):
+        if not self.recogniser.causal:
             return None
-        state, logits = self.model.start(1), []
+        state, scores = self.recogniser.begin(), []
         for step in self.steps:
-            out, state = self.model.step(step[None], state)
-            logits.append(out["logits"])
-        return _scores(self.head, logits)
+            out, state = self.recogniser.step(step[None], state)
+            scores.append(out["scores"])
+        return torch.cat(scores)
 
 
 class _Frames:
