@@ -166,6 +166,28 @@ def test_what_has_no_meaning_is_refused(place: Path, sales: Path, options: dict[
         visto.train(sales, place / "refused.visto", threads=1, **options)
 
 
+def test_where_nothing_is_gained_the_linear_forecast_is_kept(place: Path, sales: Path) -> None:
+    """Nobody asked for a reader, and after a step it is no better."""
+    made = visto.train(sales, place / "default.visto", epochs=0.1, threads=1)
+    assert made.source.manifest.model.name == "linear"
+    assert made.source.manifest.metrics["gain_over_linear"].value == 0
+    plain = visto.train(sales, place / "plain.visto", model="linear", threads=1)
+    assert made.predict(sales).value == plain.predict(sales).value
+
+
+def test_what_is_no_linear_function_is_learnt(place: Path) -> None:
+    """The next value is x' = 3.9 x (1 - x): chaos, and no line fits it."""
+    x = [0.3]
+    for _ in range(599):
+        x.append(3.9 * x[-1] * (1 - x[-1]))
+    path = write(place / "chaos.csv", np.array(x)[:, None], "x")
+    made = visto.train(path, place / "chaos.visto", window=4, epochs=40, lr=0.01, threads=1)
+    assert made.source.manifest.model.name == "forecaster"
+    found = visto.evaluate(made, path, threads=1).figures["gain_over_linear"]
+    assert found.low is not None
+    assert found.low > 0.8
+
+
 def test_series_and_images_are_not_mixed(linear: visto.Model, sales: Path, place: Path) -> None:
     with pytest.raises(DataError, match="the model does forecast"):
         visto.evaluate(linear, "digits", threads=1)
@@ -174,6 +196,11 @@ def test_series_and_images_are_not_mixed(linear: visto.Model, sales: Path, place
             visto.train("digits", place / "digits.visto", threads=1, **options)
     with pytest.raises(UsageError, match="--group-by with a series"):
         visto.read(sales, group_by="x")
+
+
+def test_there_is_no_export_yet(linear: visto.Model, sales: Path, place: Path) -> None:
+    with pytest.raises(UsageError, match="no ONNX form"):
+        visto.export(linear, place / "a.onnx", data=sales)
 
 
 def test_the_report_shows_it(learnt: visto.Model) -> None:

@@ -87,7 +87,7 @@ def _bundle(bundle: Path, keys: "Keys", as_json: bool) -> None:
     weights = sum(tensor.numel() for tensor in found.weights.values())
     data, classic = manifest.data, manifest.model.name in CLASSIC
     classes = ", ".join(manifest.classes[:12]) + (", …" if len(manifest.classes) > 12 else "")
-    kinds = "columns" if manifest.task == "forecast" else "classes"
+    kinds = "classes" if manifest.task != "forecast" else "column" if len(manifest.classes) == 1 else "columns"
     rows = [
         ("task", f"{manifest.task}, {len(manifest.classes)} {kinds}: {classes}"),
         ("model", f"{in_words(manifest.model)}, {weights:,} {'numbers' if classic else 'weights'}"),

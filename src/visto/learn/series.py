@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visto.data.cache import Pixels
+from visto.data.cache import Pixels, take
 from visto.learn.engine import Engine
 from visto.learn.feed import Beginning, Rows, collated, started_model
 from visto.learn.recipe import Recipe
@@ -15,12 +15,17 @@ from visto.preprocess import PREPROCESS
 from visto.tasks.forecast import Forecast
 from visto.types import Batch, Voice
 
+_FEW = 8  # windows
 _AT_ONCE = 1024  # windows
 _MOST_NUMBERS = 50_000_000  # in what the linear way is fitted to
 
 
 class WindowFeed:
-    """Windows of a series, normalised; before the first step the linear way is fitted to all of them."""
+    """Windows of a series, normalised; before the first step the linear way is fitted to all of them.
+
+    Only the earlier half of the validation windows is looked at while training: the later one is still new when it is
+    asked whether anything was gained.
+    """
 
     def __init__(
         self,
@@ -34,8 +39,9 @@ class WindowFeed:
         self.initial = initial
         self.validation_images = len(validation)
         preprocess = recipe.preprocess.build(PREPROCESS)
-        self.train, self.validation = (preprocess.normalise(windows_of(pixels)) for pixels in (train, validation))
-        self.targets, self.validation_targets = (collated(task, p, preprocess.fit) for p in (train, validation))
+        looked_at = take(validation, torch.arange(later_from(len(validation)) or len(validation)))
+        self.train, self.validation = (preprocess.normalise(windows_of(pixels)) for pixels in (train, looked_at))
+        self.targets, self.validation_targets = (collated(task, p, preprocess.fit) for p in (train, looked_at))
         self.rows = Rows(recipe, torch.zeros(len(train), 1))
         self.order, self.balance = self.rows.order, self.rows.balance
         self.normalise = preprocess.normalise
@@ -72,6 +78,15 @@ def fit_closed_form(recipe: Recipe, task: Forecast, train: Pixels, validation: P
     module = feed.module()
     feed.begin(module, Engine(precision="fp32", device="cpu"))
     return module.state_dict()
+
+
+def later_from(count: int) -> int:
+    """Where the later half of so many validation windows begins; at the first where there are few.
+
+    >>> later_from(100), later_from(7)
+    (50, 0)
+    """
+    return count // 2 if count >= _FEW else 0
 
 
 def windows_of(pixels: Pixels) -> Tensor:

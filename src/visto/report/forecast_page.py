@@ -119,7 +119,9 @@ def _cautions(evaluation: Evaluation, groups: int) -> list[Caution]:
         words = f"{counted(evaluation.seen, 'window')} of these made the model, or chose when it stopped learning."
         found.append(Caution(grave=evaluation.split == "train", title="It has seen what it is judged on.", words=words))
     if evaluation.split == "validation":
-        words = "The bounds were fitted to these very windows, and the best epoch was chosen by them."
+        words = (
+            "The bounds were fitted to these very windows, and the best epoch was chosen by the earlier half of them."
+        )
         found.append(Caution(grave=False, title="Figures of the validation part are a little too good.", words=words))
     if groups < _FEW_GROUPS:
         words = f"Windows overlap; there are only {counted(groups, 'stretch', 'stretches')} of time to draw from."

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,7 @@ from visto.learn import (
 )
 from visto.learn.feed import collated, views_of
 from visto.memory import peak_memory
-from visto.models import SEQUENTIAL, build_model
+from visto.models import FORECASTERS, SEQUENTIAL, build_model
 from visto.preprocess import PREPROCESS
 from visto.spec import Spec
 from visto.tasks import TASKS
@@ -38,7 +38,7 @@ from visto.training.learning import learn
 from visto.training.prepare import Prepared
 from visto.training.provenance import described, versions
 from visto.training.second_look import looked_again
-from visto.training.series import task_of_series
+from visto.training.series import linear_part, surely_gained, task_of_series
 from visto.training.staged import learn_in_stages
 from visto.types import Task, Voice
 
@@ -58,6 +58,13 @@ def carry_out(
     """The bundle of one model, and how it was judged. The folder is held, and knows what the run was started with."""
     made = _MAKERS.get(recipe.learner, _descended)(folder, recipe, work, clock, voice)
     task, judged = calibrated(made.task, recipe, made.found, work)
+    by_default = recipe.model.name == FORECASTERS[-1] and "model" not in folder.read_settings()["request"]
+    if by_default and not surely_gained(made.task, judged):
+        voice.say("what the model adds is not surely better on validation: the linear forecast is kept")
+        model, weights = linear_part(made.model, made.weights)
+        found = outputs(made.task, model, recipe.preprocess.build(PREPROCESS), weights, work.prepared.validation)
+        made = replace(made, model=model, weights=weights, found=found)
+        task, judged = calibrated(made.task, recipe, found, work)
     bundle = write(
         folder, work, task, judged, model=made.model, recipe={**recipe.to_json(), **made.told}, weights=made.weights
     )

@@ -109,8 +109,12 @@ def started(
     asked, request = request, first or request
     plan = plan_of(dataset, request, parent)
     what = plan.why if request == asked else f"models from the cheapest upwards, {plan.sight}"
-    inputs, kinds = plural(noun_of(dataset.items)), "columns" if _is_series(dataset) else "classes"
-    voice.say(f"{len(dataset):,} {inputs}, {len(dataset.classes)} {kinds}; {what}")
+    amount = f"{len(dataset):,} {plural(noun_of(dataset.items))}"
+    if _is_series(dataset):
+        amount += f", columns: {', '.join(dataset.classes[:12])}"
+    else:
+        amount += f", {len(dataset.classes)} classes"
+    voice.say(f"{amount}; {what}")
     # once before the long reading, with figures that are not known yet: a slip in the request shows now
     unknown = [0.5] * plan.fit.channels
     recipe = settled(plan, dataset, request, parent, len(dataset), unknown, unknown)

@@ -1,14 +1,19 @@
 """What a run on a series to foretell settles, reads and says: where it is not as with images."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, Steps
 from visto.data.windows import for_training, series_of
 from visto.errors import UsageError
+from visto.evaluation import Evaluation, judge
 from visto.learn import Recipe
+from visto.learn.series import later_from
 from visto.models import FORECASTERS
 from visto.models.forecaster import READERS
 from visto.preprocess import StepsFit
@@ -17,7 +22,7 @@ from visto.spec import Spec
 from visto.tasks.forecast import Forecast
 from visto.training.plan import Plan
 from visto.training.prepare import Prepared
-from visto.types import SPLITS, Future, Voice
+from visto.types import SPLITS, Future, Task, Voice
 
 _KNOWN = ("naive", "linear", *READERS)
 _USUAL = "gru"
@@ -53,6 +58,7 @@ def plan_of_series(dataset: Dataset, request: Request) -> Plan:
     if taken := sorted(_DECIDED.keys() & (request.arguments or {}).keys()):
         raise UsageError(f"--set {taken[0]} with {dataset.task}", hint=f"{_DECIDED[taken[0]]} decides it")
     how = {"naive": "the last value again", "linear": "fitted at once"}.get(name, "what a linear forecast lacks")
+    how += "" if request.model else ", kept where it is surely better than that"
     return Plan(
         fits=(StepsFit(len(dataset.classes)),),
         model=name,
@@ -124,3 +130,20 @@ def task_of_series(recipe: Recipe, classes: tuple[str, ...]) -> Forecast:
         mean=units["mean"],
         std=units["std"],
     )
+
+
+def surely_gained(task: Task[Any, Any], judged: Evaluation) -> bool:
+    """Whether the paired interval says that the forecast is better than the linear one, of windows that did not choose
+    the epoch."""
+    late = slice(later_from(judged.n), None)
+    items = judged.pixels.items[late]
+    figures = judge(task, judged.answers[late], [item.target for item in items], [item.group for item in items])
+    gain = figures.get("gain_over_linear")
+    return gain is not None and gain.low is not None and gain.low > 0
+
+
+def linear_part(model: Spec[nn.Module], weights: Mapping[str, Tensor]) -> tuple[Spec[nn.Module], dict[str, Tensor]]:
+    """The linear forecast that a forecaster adds to, as a model of its own."""
+    arguments = {k: v for k, v in model.arguments.items() if k in ("classes", "channels", "size", "window", "horizon")}
+    own = {name: value for name, value in weights.items() if not name.startswith("reader.")}
+    return Spec(name="linear", arguments=arguments), own
