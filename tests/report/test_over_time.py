@@ -77,6 +77,7 @@ def test_a_page_on_series(report: Report) -> None:
     assert not re.search(r"\bimages?\b", page.said)
     assert not page.all("img")
     assert len([a for a in page.all("polyline") if a["class"] == "signal s1"]) == 9
+    assert "Below, its numbers by their place, each between its own least and largest." in page.said
 
 
 def test_without_samples_only_scores_are_drawn(report: Report) -> None:

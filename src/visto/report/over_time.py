@@ -74,9 +74,7 @@ def over_time(bundle: Bundle, evaluation: Evaluation, looked: Judged, *, samples
     every = bundle.manifest.preprocess.arguments.get("every", 1)
     axis = word if every <= 1 else f"{word} looked at ({frames_words(every)})"
     numbers = watched[0].steps.shape[1]
-    first = (
-        f"its first {MOST_LINES} of {numbers} numbers" if numbers > MOST_LINES else "its numbers, as they are counted,"
-    )
+    first = f"its first {MOST_LINES} of {numbers} numbers" if numbers > MOST_LINES else "its numbers by their place"
     return OverTime(
         told=[_told(one, evaluation, looked, ends, axis, samples) for one in watched],
         steps=word,
