@@ -14,7 +14,7 @@ import torch
 
 import visto
 from visto.data.windows import for_judging, rows_needed
-from visto.errors import DataError, UsageError
+from visto.errors import DataError, GateError, UsageError
 from visto.types import Future
 
 ROWS = 400
@@ -199,7 +199,7 @@ def test_series_and_images_are_not_mixed(linear: visto.Model, sales: Path, place
 
 
 def test_there_is_no_export_yet(linear: visto.Model, sales: Path, place: Path) -> None:
-    with pytest.raises(UsageError, match="no ONNX form"):
+    with pytest.raises(GateError, match="no ONNX form"):
         visto.export(linear, place / "a.onnx", data=sales)
 
 

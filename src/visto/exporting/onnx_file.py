@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from visto.bundle import Bundle, Exported, ExportManifest, read_own_exported, write_exported
 from visto.data.dataset import Dataset, Item, noun_of
-from visto.errors import DataError, UsageError
+from visto.errors import DataError
 from visto.evaluation.choice import relabel
 from visto.exporting.evenly import evenly
 from visto.exporting.gate import Parity, check, exact, parity, rounded
@@ -99,10 +99,8 @@ def _announced(dataset: Dataset, recogniser: TorchRecogniser, voice: Voice) -> S
 def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]:
     """The items to compare on: of the validation part, else the test part, else of all; evenly chosen where many.
 
-    Raises DataError where the data is of another kind than the model's, UsageError for what foretells a series.
+    Raises DataError where the data is of another kind than the model's.
     """
-    if recogniser.task.needs == "forecast":
-        raise UsageError("a model that foretells a series has no ONNX form yet", hint="visto predict answers with it")
     parts = [[item for item in dataset.items if item.split == split] for split in ("validation", "test")]
     items = next((part for part in parts if part), list(dataset.items))
     found = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
