@@ -80,6 +80,16 @@ def test_of_a_file_that_has_grown_the_new_rows_are_judged(linear: visto.Model, p
     assert found.n == 60 + 50 - 2  # what was the test, and what came since
 
 
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_a_series_that_repeats_itself_has_an_end_to_be_judged(place: Path, horizon: int) -> None:
+    path = write(place / "exact.csv", np.tile(np.arange(12.0), 30)[:, None], "v")
+    made = visto.train(path, place / f"exact{horizon}.visto", model="linear", horizon=horizon, threads=1)
+    found = visto.evaluate(made, path, threads=1)
+    assert found.n == 360 - 306 - horizon + 1
+    assert all(item.split == "test" for item in found.pixels.items)
+    assert visto.compare(made, made, path, threads=1).n == found.n
+
+
 def test_compared_where_both_look_back(linear: visto.Model, learnt: visto.Model, sales: Path) -> None:
     assert learnt.source.manifest.head["window"] == 32
     found = visto.compare(learnt, linear, sales, threads=1)
@@ -87,6 +97,7 @@ def test_compared_where_both_look_back(linear: visto.Model, learnt: visto.Model,
     assert "mse" in found.difference
     assert found.groups >= 2
     assert "mse" in found.verdict
+    assert visto.compare(linear, learnt, sales, threads=1).n == found.n
     same = visto.compare(linear, linear, sales, threads=1)
     assert same.verdict.startswith("no difference: A and B give the same answer")
 

@@ -10,6 +10,7 @@ from visto.bundle import seen_before
 from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, Item, noun_of
 from visto.data.ledger import Entry, counts
+from visto.data.windows import numbered
 from visto.errors import DataError, UsageError
 from visto.evaluation.choice import relabel
 from visto.evaluation.judge import RIGHT, filled
@@ -95,7 +96,10 @@ def compare(
     series = dataset.task == "forecast"
     items = listed[0] if series else relabel(listed[0], a.task, dataset.classes, a.classes)
     pixels = _fitted_for_both((a, b), (items, listed[1] if series else items), threads, voice)
-    known = [seen_before(pixels[0].digests, torch.cat(list(one.seen.values()))) for one in (a, b)]
+    if series:
+        pixels = numbered(pixels[0]), numbered(pixels[1])
+    both = zip((a, b), pixels, strict=True)
+    known = [seen_before(own.digests, torch.cat(list(one.seen.values()))) for one, own in both]
     noun = noun_of(items)
     free = all_fresh([(own.items, seen) for own, seen in zip(pixels, known, strict=True)], dataset)
     judged = torch.arange(len(pixels[0])) if split else free.nonzero().flatten()

@@ -12,6 +12,7 @@ from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, noun_of
 from visto.data.ledger import Entry, counts
 from visto.data.loader import gather, input_pixels, runs
+from visto.data.windows import numbered
 from visto.errors import DataError
 from visto.evaluation.choice import choose, relabel
 from visto.evaluation.groups import Group, judge_groups
@@ -81,6 +82,8 @@ def evaluate(
     named, items = choose(dataset, split)
     items = relabel(items, recogniser.task, dataset.classes, recogniser.classes)
     pixels = materialise(items, recogniser.fit, threads=threads, progress=voice.progress)
+    if dataset.task == "forecast":
+        pixels = numbered(pixels)
     known = seen_before(pixels.digests, torch.cat(list(recogniser.seen.values())))
     judged = torch.arange(len(pixels)) if split else fresh(pixels.items, known, dataset).nonzero().flatten()
     left_out = len(pixels) - len(judged)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Dataset, Steps
-from visto.data.windows import for_training, series_of
+from visto.data.windows import for_judging, for_training, numbered, series_of
 from visto.errors import UsageError
 from visto.evaluation import Evaluation, judge
 from visto.learn import Recipe
@@ -28,6 +28,7 @@ _KNOWN = ("naive", "linear", *READERS)
 _USUAL = "gru"
 _DECIDED = {"window": "--window", "horizon": "--horizon", "reader": "--model"}
 _STEPS = 2_000  # of learning
+_STRETCHES = 3
 _STEADY = 1e-9  # of the size of a column: one that changes less does not change
 
 
@@ -96,7 +97,8 @@ def recipe_of_series(plan: Plan, dataset: Dataset, count: int, mean: list[float]
 
 def prepare_series(dataset: Dataset, fit: StepsFit) -> Prepared:
     """The windows to learn from and to validate on; the ledger is that of the rows of the file."""
-    pixels = materialise(dataset.items, fit, threads=1)
+    whole = for_judging(dataset, dataset.classes, *window_and_horizon(dataset))
+    pixels = numbered(materialise(whole.items, fit, threads=1))
     parts = {
         split: take(pixels, torch.tensor([k for k, item in enumerate(pixels.items) if item.split == split]))
         for split in SPLITS
@@ -133,10 +135,13 @@ def task_of_series(recipe: Recipe, classes: tuple[str, ...]) -> Forecast:
 
 
 def surely_gained(task: Task[Any, Any], judged: Evaluation) -> bool:
-    """Whether the paired interval says that the forecast is better than the linear one, of windows that did not choose
-    the epoch."""
+    """Whether the paired interval says that the forecast is better than the linear one, on windows that did not choose
+    the epoch; not where there are fewer than three stretches of time as long as an example, for then it is too narrow.
+    """
     late = slice(later_from(judged.n), None)
     items = judged.pixels.items[late]
+    if len(items) < _STRETCHES * (judged.details["window"] + judged.details["horizon"]):
+        return False
     figures = judge(task, judged.answers[late], [item.target for item in items], [item.group for item in items])
     gain = figures.get("gain_over_linear")
     return gain is not None and gain.low is not None and gain.low > 0
