@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import visto
-from tests.exporting.bundles import CLASSES, of_clips, of_series
+from tests.exporting.bundles import CLASSES, bundle, of_clips, of_series
 from visto.__main__ import run
-from visto.bundle import Bundle, read_exported
+from visto.bundle import Bundle, Exported, read_exported
 from visto.data.dataset import Clip, Dataset, Item, Steps
 from visto.errors import GateError, ModelError, UsageError
 from visto.exporting import graph, onnx_file, step_graph
@@ -82,15 +82,15 @@ def scores_of(model: visto.Model, path: Any) -> Tensor:
 def test_series(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     made = stretched(of_series(tmp_path / "m.visto", name, arguments=SMALL | arguments))
     exported = visto.export(made, tmp_path / "out" / "m.onnx", data=series())
-    bundle = visto.load(made)
+    parent = visto.load(made)
     values = np.random.default_rng(1).normal(size=(11, 2)).astype(np.float32)
-    assert torch.allclose(scores_of(exported, values), scores_of(bundle, values), atol=1e-4)
+    assert torch.allclose(scores_of(exported, values), scores_of(parent, values), atol=1e-4)
     *_, last = exported.stream(values)
-    assert torch.allclose(last.answer.value.scores, scores_of(bundle, values), atol=1e-4)
+    assert torch.allclose(last.answer.value.scores, scores_of(parent, values), atol=1e-4)
     np.save(tmp_path / "a.npy", values)
     np.savetxt(tmp_path / "b.csv", values, delimiter=",")
     for file in (tmp_path / "a.npy", tmp_path / "b.csv"):
-        assert without_visto(tmp_path / "out", file) == pytest.approx(scores_of(bundle, values).tolist(), abs=1e-4)
+        assert without_visto(tmp_path / "out", file) == pytest.approx(scores_of(parent, values).tolist(), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_clips(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     data = clips(tmp_path / "data")
     made = stretched(of_clips(tmp_path / "m.visto", name, every=2, arguments=SMALL | arguments))
     exported = visto.export(made, tmp_path / "out" / "m.onnx", data=data)
-    bundle = visto.load(made)
+    parent = visto.load(made)
     clip = tmp_path / "data" / "dog" / "1"
-    assert torch.allclose(scores_of(exported, clip), scores_of(bundle, clip), atol=1e-4)
+    assert torch.allclose(scores_of(exported, clip), scores_of(parent, clip), atol=1e-4)
     assert [one.number for one in exported.stream(clip)] == [0, 2, 4]
-    assert without_visto(tmp_path / "out", clip) == pytest.approx(scores_of(bundle, clip).tolist(), abs=1e-4)
-    judged = [visto.evaluate(model, data).figures["log_loss"].value for model in (bundle, exported)]
+    assert without_visto(tmp_path / "out", clip) == pytest.approx(scores_of(parent, clip).tolist(), abs=1e-4)
+    judged = [visto.evaluate(model, data).figures["log_loss"].value for model in (parent, exported)]
     assert judged[0] == pytest.approx(judged[1], abs=1e-4)
-    assert visto.compare(bundle, exported, data).verdict.startswith("no difference")
+    assert visto.compare(parent, exported, data).verdict.startswith("no difference")
 
 
 def without_visto(folder: Path, given: Path) -> list[float]:
@@ -156,6 +156,21 @@ def test_it_is_signed_like_any_other(tmp_path: Path) -> None:
     visto.load(out, trusted=[tmp_path / "my.key.pub"])
     (out.parent / "run.py").write_text("print('mine')")
     assert run(["verify", str(out), "--key", str(tmp_path / "my.key.pub")]) == 4
+
+
+def test_bench_is_for_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", str(of_series(tmp_path / "m.visto", "gru", arguments=SMALL).path)]) == 2
+    assert "a model on images" in capsys.readouterr().err
+
+
+def test_images_read_by_rows_are_exported_as_images(tmp_path: Path) -> None:
+    made = stretched(
+        bundle(tmp_path / "m.visto", "lstm", size=(8, 8), channels=1, classes="0123456789", arguments=SMALL)
+    )
+    exported = visto.export(made, tmp_path / "out" / "m.onnx", data="digits")
+    assert isinstance(exported.source, Exported)
+    assert exported.source.own.stream is None
+    assert exported.source.own.gate["agreement"] == 1.0
 
 
 def test_what_reads_both_ways_is_refused_by_name(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def command(
 
     from visto import api
     from visto.cli.reading import read_again_aloud
+    from visto.errors import UsageError
     from visto.exporting import check_exportable
 
     check_exportable()
@@ -47,7 +48,10 @@ def command(
     voice = Terminal(quiet=quiet)
     if threads:
         torch.set_num_threads(threads)
-    model = api.load(bundle, trusted=trusted_key or None).bundle
+    loaded = api.load(bundle, trusted=trusted_key or None)
+    model = loaded.bundle
+    if loaded.recogniser.task.sequences:
+        raise UsageError("visto bench with a model on sequences", expected="a model on images")
     if data is None:
         data, format = trained_from(read_run(model.path).source, f"visto bench {bundle} --data DATA", format)
     dataset = read_again_aloud(data, format, model.manifest.data, voice)

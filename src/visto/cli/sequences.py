@@ -42,7 +42,7 @@ def answer_sequences(recogniser: "Recogniser", source: str, asked: Asked, voice:
             f"{entry.id} {'' if entry.status == 'repaired' else 'passed over'}: {entry.reason}".replace(" :", ":")
         )
     if not given.found:
-        raise DataError(f"no sequences in {source}", expected="a clip, or a folder with clips at any depth")
+        raise DataError(f"no sequences in {source}", expected="a clip or series, or a folder of clips")
     if asked.streamed:
         return 3 if sum(not _streamed(recogniser, course, asked, voice) for course in given.found) else 0
     found = answer_courses(recogniser, given.found, threshold=asked.threshold, confidence=asked.confidence)

@@ -53,7 +53,7 @@ def dataset_of_series(
     if not kept:
         met = f"; the first: {entries[0].id}: {entries[0].reason}" if entries else ""
         raise DataError(f"no series in {name} that can be used{met}", expected="series of two steps or more")
-    classes = tuple(sorted({raw.label for raw in kept}, key=natural))
+    classes = tuple(sorted({raw.label for raw in kept if raw.label}, key=natural))
     labels = {label: Label(index=index) for index, label in enumerate(classes)}
     stops = np.cumsum([len(values) for values in mended]).tolist()
     array = np.concatenate(mended)
@@ -63,7 +63,7 @@ def dataset_of_series(
         task="sequence",
         classes=classes,
         items=tuple(
-            Item(raw.id, Steps(array, stop - len(values), stop), labels[raw.label], raw.split, raw.group)
+            Item(raw.id, Steps(array, stop - len(values), stop), labels.get(raw.label), raw.split, raw.group)
             for raw, values, stop in zip(kept, mended, stops, strict=True)
         ),
         ledger=tuple(entries),

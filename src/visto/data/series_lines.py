@@ -39,9 +39,10 @@ def recognises_series_lines(path: Path) -> bool:
     return first.startswith(b"{") and b'"series"' in first and b'"path"' not in first
 
 
-def read_series_lines(path: Path) -> Dataset:
+def read_series_lines(path: Path, *, labelled: bool = True) -> Dataset:
     """Read a .jsonl, or the only list in a folder. A line that cannot be used is rejected in the ledger.
 
+    Not ``labelled``, a line needs no label.
     Raises DataError for a line that is no JSON object, an unknown split, and where no series is left.
     """
     file = list_file(path)
@@ -57,7 +58,7 @@ def read_series_lines(path: Path) -> Dataset:
         values, label = _values(row.get("series")), row.get("label")
         if id in lines:
             reason = f"listed before, in line {lines[id]}"
-        elif isinstance(label, bool) or not isinstance(label, str | int) or not str(label).strip():
+        elif not _is_label(label) and (labelled or label is not None):
             reason = "no label"
         else:
             reason = values if isinstance(values, str) else ""
@@ -66,8 +67,13 @@ def read_series_lines(path: Path) -> Dataset:
             ledger.append(Entry(id=at if id == at else f"{at}: {id}", status="rejected", reason=reason))
             continue
         group = str(row["group"]).strip() if row.get("group") is not None else ""
-        found[id] = Raw(id=id, values=values, label=nfc(str(label).strip()), split=split, group=group or None)
+        words = nfc(str(label).strip()) if label is not None else ""
+        found[id] = Raw(id=id, values=values, label=words, split=split, group=group or None)
     return dataset_of_series(name=file.stem, format="series-lines", found=list(found.values()), ledger=ledger)
+
+
+def _is_label(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and bool(str(value).strip())
 
 
 def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -38,8 +38,8 @@ def recognises_series_npz(path: Path) -> bool:
     return any(f"{part}series.npy" in names for part in _PARTS)
 
 
-def read_series_npz(path: Path) -> Dataset:
-    """Read an archive, or the only one in a folder. Classes are the labels as text.
+def read_series_npz(path: Path, *, labelled: bool = True) -> Dataset:
+    """Read an archive, or the only one in a folder. Classes are the labels as text; not ``labelled``, none are needed.
 
     Raises DataError for damage, Python objects inside, other layouts, and arrays that do not belong together.
     """
@@ -48,7 +48,7 @@ def read_series_npz(path: Path) -> Dataset:
         raise DataError(f"not one .npz file in {path}", expected="a .npz file, or a folder with exactly one")
     arrays = _arrays(file)
     parts = [part for part in _PARTS if f"{part}series" in arrays]
-    if not parts or any(f"{part}labels" not in arrays for part in parts):
+    if not parts or (labelled and any(f"{part}labels" not in arrays for part in parts)):
         raise DataError(f"{file} holds {', '.join(arrays) or 'nothing that is known'}", expected=_EXPECTED)
     if "" in parts and len(parts) > 1:
         raise DataError(f"{file} holds series beside {parts[0]}series", expected=_EXPECTED)
@@ -75,7 +75,7 @@ def _read_part(arrays: dict[str, NDArray[np.generic]], part: str, found: list[Ra
     name = f"{part}series"
     series = _series(arrays[name], name)
     count, steps = series.shape[:2]
-    labels = _names(arrays, f"{part}labels", count, name)
+    labels = _names(arrays, f"{part}labels", count, name) if f"{part}labels" in arrays else [""] * count
     groups = _names(arrays, f"{part}groups", count, name) if f"{part}groups" in arrays else None
     if (masks := arrays.get(f"{part}masks")) is not None:
         if masks.dtype != np.bool_ or masks.shape != (count, steps):

@@ -9,7 +9,7 @@ import io
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ class _Columns:
     named: Mapping[str, int]
     features: tuple[int, ...]
     header: tuple[str, ...]
+    labelled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,19 @@ def recognises_series_table(path: Path) -> bool:
     return _columns(header) is not None
 
 
-def _columns(header: Sequence[str]) -> _Columns | None:
+def _columns(header: Sequence[str], labelled: bool = True) -> _Columns | None:
     names = [name.strip().casefold() for name in header]
     named = {key: place for key, known in _NAMES.items() for place, name in enumerate(names) if name in known}
     features = tuple(place for place, name in enumerate(names) if place not in named.values() and name)
-    if _PATHS & set(names) or not {"id", "label"} <= named.keys() or not features:
+    if _PATHS & set(names) or not {"id", *(["label"] if labelled else [])} <= named.keys() or not features:
         return None
-    return _Columns(named=named, features=features, header=tuple(header))
+    return _Columns(named=named, features=features, header=tuple(header), labelled=labelled)
 
 
-def read_series_table(path: Path) -> Dataset:
+def read_series_table(path: Path, *, labelled: bool = True) -> Dataset:
     """Read a table, or the only one in a folder. A series that cannot be used is rejected in the ledger, by its id.
 
+    Not ``labelled``, it needs no label.
     Raises DataError for another header, rows of another length, an unknown split, and where no series is left.
     """
     file = list_file(path)
@@ -84,7 +86,7 @@ def read_series_table(path: Path) -> Dataset:
         raise DataError(f"no table in {path}", expected=f"a .csv or .tsv with {_HEADER}")
     rows = _rows(file)
     header = next(rows, _Step(0, ())).cells
-    columns = _columns(header)
+    columns = _columns(header, labelled)
     if columns is None:
         raise DataError(f"{file} begins with {', '.join(header)[:200] or 'nothing'}", expected=_HEADER)
     by_id: dict[str, list[_Step]] = defaultdict(list)
@@ -137,7 +139,7 @@ def _with_numbers(columns: _Columns, by_id: Mapping[str, Sequence[_Step]]) -> tu
         raise DataError("no column holds numbers", expected=_HEADER)
     left = [columns.header[place] for place in waiting] + ["one without a name"] * (not all(columns.header))
     notes = [f"columns left out, for they hold no features: {', '.join(left)}"] if left else []
-    return _Columns(named=columns.named, features=features, header=columns.header), notes
+    return replace(columns, features=features), notes
 
 
 def _number(cell: str) -> float | None:
@@ -161,7 +163,7 @@ def _series(file: Path, id: str, steps: Sequence[_Step], columns: _Columns) -> R
             words = f"different {key}s: {one or 'none'} (line {first}), {other or 'none'} (line {second})"
             return Entry(id=id, status="rejected", reason=words)
         said[key] = nfc(next(iter(values), ""))
-    if not said["label"]:
+    if columns.labelled and not said["label"]:
         return Entry(id=id, status="rejected", reason=f"no label (line {steps[0].line})")
     split = said["split"].casefold()
     if split and split not in SPLIT_NAMES:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from visto.data.clip_frames import shots
 from visto.data.clip_listing import list_clips
-from visto.data.dataset import Clip
+from visto.data.dataset import Clip, Steps
 from visto.data.decode import Decoded
 from visto.data.ledger import Entry
+from visto.data.series_listing import list_series
 from visto.errors import DataError
 from visto.preprocess import Fit
 from visto.types import Size
@@ -52,13 +53,27 @@ class Courses:
 
 
 def courses_at(path: Path, name: str, fit: Fit) -> Courses:
-    """The clips at a path, the path itself called ``name``. Raises DataError, UsageError where PyAV is needed."""
+    """The clips, or the series, at a path, called ``name``. Raises DataError, UsageError where PyAV is needed."""
+    if not fit.every:
+        return _series_at(path, name)
     listed = list_clips(path, name)
     found = [
         Course(id=id, moments=partial(_of_clip, clip) if isinstance(clip, Clip) else partial(_broken, clip))
         for id, clip in listed.found.items()
     ]
     return Courses(found=tuple(found), ledger=listed.ledger)
+
+
+def _series_at(path: Path, name: str) -> Courses:
+    listed = list_series(path, name)
+    found = [
+        Course(id=item.id, moments=partial(_given, item.source.values))
+        for item in listed.items
+        if isinstance(item.source, Steps)
+    ]
+    bad = [entry for entry in listed.ledger if entry.status == "rejected"]
+    found += [Course(id=entry.id, moments=partial(_broken, DataError(entry.reason))) for entry in bad]
+    return Courses(found=tuple(found), ledger=tuple(entry for entry in listed.ledger if entry not in bad))
 
 
 def course_of(frames: Iterable[Any], name: str = "frames") -> Course:
