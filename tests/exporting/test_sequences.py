@@ -24,8 +24,9 @@ from visto.errors import GateError, ModelError, UsageError
 from visto.exporting import graph, onnx_file, step_graph
 from visto.exporting.entry import Entry
 from visto.exporting.step_graph import step_body
+from visto.exporting.step_times import timed_steps
 from visto.prediction import TorchRecogniser
-from visto.types import Label
+from visto.types import Label, Silent
 
 SMALL = {"hidden": 8}
 MODELS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -158,9 +159,18 @@ def test_it_is_signed_like_any_other(tmp_path: Path) -> None:
     assert run(["verify", str(out), "--key", str(tmp_path / "my.key.pub")]) == 4
 
 
-def test_bench_is_for_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", str(of_series(tmp_path / "m.visto", "gru", arguments=SMALL).path)]) == 2
-    assert "a model on images" in capsys.readouterr().err
+def test_one_step_is_timed(tmp_path: Path) -> None:
+    for k, (made, data) in enumerate(
+        [
+            (of_series(tmp_path / "s.visto", "gru", arguments=SMALL), series()),
+            (of_clips(tmp_path / "c.visto", "lstm", arguments=SMALL), clips(tmp_path / "data")),
+        ]
+    ):
+        torch_, graph_ = timed_steps(made, data.items, Silent())
+        assert (torch_.name, graph_.name) == ("torch float32", "onnxruntime float32"), k
+        assert 0 < graph_.p50 <= graph_.p99
+        assert torch_.apart == 0
+        assert graph_.apart < 1e-4
 
 
 def test_images_read_by_rows_are_exported_as_images(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``visto bench``"""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from visto.cli.terminal import Terminal, counted, show, show_json, table
 
 if TYPE_CHECKING:
     from visto.bundle import Bundle
+    from visto.data.dataset import Item
     from visto.exporting.backends import Timed
 
 
@@ -29,7 +31,8 @@ def command(
 
     From the bytes of an image file to the answer. Each way is compared with torch in fp32 first, by the bars of visto
     export: int8 and bf16 may change 5 % of the answers, and the deciding figure by a point. The fastest that passes is
-    used by visto predict from then on, which says so (visto cache --clear forgets it).
+    used by visto predict from then on, which says so (visto cache --clear forgets it). Of a model on clips or series:
+    how long one step takes.
     """
     import torch
 
@@ -50,13 +53,16 @@ def command(
         torch.set_num_threads(threads)
     loaded = api.load(bundle, trusted=trusted_key or None)
     model = loaded.bundle
-    if loaded.recogniser.task.sequences:
-        raise UsageError("visto bench with a model on sequences", expected="a model on images")
+    if loaded.recogniser.task.needs == "forecast":
+        raise UsageError("visto bench with a model that foretells a series", expected="one that says what it sees")
     if data is None:
         data, format = trained_from(read_run(model.path).source, f"visto bench {bundle} --data DATA", format)
     dataset = read_again_aloud(data, format, model.manifest.data, voice)
     recogniser = TorchRecogniser(model)
     items = compared_on(dataset, recogniser)
+    if recogniser.task.sequences:
+        _show_steps(model, items, voice, as_json)
+        return
     loss = Loss(recogniser, items, voice)
     found = measured(backends(model, dataset, loss, voice), loss, loss.pixels.items, torch.get_num_threads(), voice)
     best = fastest(found)
@@ -70,6 +76,22 @@ def command(
     show(f"from the bytes of a file to the answer, {counted(many, 'thread')}; compared on "
          f"{counted(len(loss.pixels), 'image')}:")  # fmt: skip
     show(table(_rows(found, best, kept), indent="  "))
+
+
+def _show_steps(bundle: "Bundle", items: Sequence["Item"], voice: Terminal, as_json: bool) -> None:
+    """Of a model on sequences: how long one step takes; nothing is kept for predict."""
+    import torch
+
+    from visto.exporting.step_times import timed_steps
+
+    found = timed_steps(bundle, items, voice)
+    many = torch.get_num_threads()
+    if as_json:
+        show_json({"bundle": str(bundle.path), "threads": many, "backends": [one.to_json() for one in found]})
+        return
+    show(f"from a decoded frame, or a step's numbers, to the answer after it, {counted(many, 'thread')}:")
+    rows = [(one.name, f"{one.p50:.2f} ms", f"{one.p99:.2f} ms", f"{one.apart:.1g}") for one in found]
+    show(table([("", "one step: p50", "p99", "scores differ by"), *rows], indent="  "))
 
 
 def _kept(bundle: "Bundle", best: "Timed", voice: Terminal) -> bool:

@@ -155,9 +155,9 @@ def as_onnx(
                 verbose=False,
                 optimize=False,  # see _simplify
             )
-        assert program is not None  # noqa: S101  (with dynamo and no file it gives a program)
-        _simplify(program.model)
-        graph: ModelProto = program.model_proto
+            assert program is not None  # noqa: S101  (with dynamo and no file it gives a program)
+            _simplify(program.model)
+            graph: ModelProto = program.model_proto
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
         _raise_what_is_no_refusal(error)
         raise GateError(f"{what} has no ONNX form", hint=hint) from error

@@ -40,7 +40,7 @@ def parity_of_steps(
     for item in voice.progress(some, total=len(some), words="comparing"):
         fitted: list[Tensor] = []
         state, last = _begun(form), dict[str, Tensor]()
-        for given, ready in _steps(recogniser, item):
+        for given, ready in steps_of(recogniser, item):
             last, state = step(given, state)
             if not form.features:
                 check_pixels(ready, last.pop(FITTED), [f"{item.id}, frame {len(fitted)}"])
@@ -66,7 +66,7 @@ def _new(recogniser: TorchRecogniser, items: Sequence[Item], voice: Voice) -> li
     return evenly([pixels.items[k] for k in new.tolist()], max(_FEWEST, int(_STEPS / length)))
 
 
-def _steps(recogniser: TorchRecogniser, item: Item) -> Iterator[tuple[Tensor, Tensor]]:
+def steps_of(recogniser: TorchRecogniser, item: Item) -> Iterator[tuple[Tensor, Tensor]]:
     """Each step as it is given to the file, and fitted for the bundle; frames as they decode at full size."""
     source, fit = item.source, recogniser.fit
     if isinstance(source, Steps):

@@ -12,7 +12,7 @@ from visto.errors import ModelError, UsageError
 from visto.models import build_model
 from visto.models.folded import for_answers
 from visto.prediction.exported import GraphRecogniser, exported_recogniser
-from visto.prediction.one_step import OneStepGraph
+from visto.prediction.one_step import OneStepGraph, one_step_recogniser
 from visto.prediction.parts import preprocess_of, task_of
 from visto.preprocess import Fit
 from visto.types import Answer, Task, View
@@ -102,4 +102,4 @@ def recogniser_of(source: Bundle | Exported) -> TorchRecogniser | GraphRecognise
     """What answers with a bundle, or with an exported file. Raises ModelError, UsageError without onnxruntime."""
     if not isinstance(source, Exported):
         return TorchRecogniser(source)
-    return exported_recogniser(source) if source.own.stream is None else OneStepGraph(source)
+    return exported_recogniser(source) if source.own.stream is None else one_step_recogniser(source)
