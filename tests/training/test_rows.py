@@ -27,7 +27,9 @@ class Stopping(Silent):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[visto.Model]:
-    yield visto.train("digits", tmp_path_factory.mktemp("rows") / "a.visto", read_as="rows", epochs=6, threads=1)
+    yield visto.train(
+        "digits", tmp_path_factory.mktemp("rows") / "a.visto", read_as="rows", epochs=6, threads=1, precision="fp32"
+    )
 
 
 def test_it_learns_by_an_lstm_and_is_judged(trained: visto.Model) -> None:
@@ -40,7 +42,7 @@ def test_it_learns_by_an_lstm_and_is_judged(trained: visto.Model) -> None:
 def test_a_run_that_was_stopped_ends_with_the_same_weights(trained: visto.Model, tmp_path: Path) -> None:
     out = tmp_path / "b.visto"
     with pytest.raises(Interrupted):
-        visto.train("digits", out, read_as="rows", epochs=6, threads=1, voice=Stopping())
+        visto.train("digits", out, read_as="rows", epochs=6, threads=1, precision="fp32", voice=Stopping())
     again = visto.train("digits", out, resume=True, threads=1).bundle.weights
     for name, value in trained.bundle.weights.items():
         assert torch.equal(value, again[name]), name

@@ -18,8 +18,9 @@ from visto.bundle import read_bundle
 from visto.data.augment_steps import STEP_AUGMENTATIONS, augment_steps
 from visto.data.cache import materialise
 from visto.data.dataset import Dataset, Item, Steps
+from visto.data.group import grouped
 from visto.data.loader import gather
-from visto.errors import UsageError
+from visto.errors import DataError, UsageError
 from visto.learn import FrameFeed, Recipe
 from visto.learn.engine import Engine
 from visto.models.cnn_lstm import CnnLstm, cnn_lstm
@@ -161,3 +162,37 @@ def test_augmentation_in_time(name: str, length: int) -> None:
         assert bool((one.diff() >= 0).all()), "time runs forward"
         assert min(length, 2) <= len(one) <= length / 0.75 + 1
         assert int(one.min()) >= 0 and int(one.max()) < length
+
+
+def test_inputs_of_another_kind_are_refused(clips: Path, tmp_path: Path) -> None:
+    model = trained_on(clips, tmp_path / "m.visto", scratch=True, epochs=1)
+    with pytest.raises(DataError, match="digits has images, the model is for clips"):
+        visto.evaluate(model, "digits")
+    with pytest.raises(UsageError, match="the data is for classification"):
+        visto.train("digits", tmp_path / "n.visto", start_from=model)
+    images = visto.train("digits", tmp_path / "i.visto", model="majority", threads=1, samples=False)
+    with pytest.raises(DataError, match="clips, the model is for images"):
+        visto.evaluate(images, clips)
+
+
+def test_a_long_clip_is_looked_at_in_parts() -> None:
+    torch.manual_seed(0)
+    model = cnn_lstm(classes=2, channels=1, size=[8, 8], width=4, motion=True).eval()
+    clip = torch.randn(1, 150, 1, 8, 8)
+    with torch.no_grad():
+        whole = model.describe(clip)
+        torch.testing.assert_close(whole[:, :20], model.describe(clip[:, :20]))
+
+
+def test_people_are_one_however_they_are_written(tmp_path: Path) -> None:
+    array = np.zeros((4, 1), np.float32)
+    items = tuple(
+        Item(f"{kind}/{name}_{kind}_{take}", Steps(array, 0, 4), Label(index=k))
+        for k, kind in enumerate(("walk", "run"))
+        for number, person in enumerate(("anna", "ben", "carl", "dora"))
+        for take in range(2)
+        for name in (person.title() if (take + number) % 2 else person,)
+    )
+    data = Dataset(name="people", format="made", task="sequence", classes=("walk", "run"), items=items)
+    found = grouped(data, None)
+    assert len({item.group for item in found.items}) == 4

@@ -112,6 +112,8 @@ def _with(dataset: Dataset, pattern: str, origin: str, way: str = "") -> Dataset
     groups = _groups(pattern, dataset.items)
     if not groups:
         return dataset
+    first: dict[str, str] = {}  # Anna and anna are one person
+    groups = {id: first.setdefault(name.casefold(), name) for id, name in sorted(groups.items())}
     names = sorted(set(groups.values()), key=natural)
     some = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     words = f"{len(names):,} groups {origin} ({some})"

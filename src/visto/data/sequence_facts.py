@@ -16,12 +16,14 @@ _FRAMES = 4  # of each clip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceFacts:
-    """``steps`` is the median length. Of clips, ``size`` is the median of their frames (None: series of numbers).
+    """``steps`` is the median length, ``shortest`` the least that was met.
 
-    ``channels`` is 1 where all frames looked at were grey, else 3; of series how many numbers a step has.
+    Of clips, ``size`` is the median of their frames (None: series of numbers). ``channels`` is 1 where all frames
+    looked at were grey, else 3; of series how many numbers a step has.
     """
 
     steps: int
+    shortest: int
     size: Size | None
     channels: int
 
@@ -34,7 +36,8 @@ def look_at_sequences(items: Sequence[Item]) -> SequenceFacts:
     if series:
         widths = sorted(source.array.shape[1] for source in series)
         steps = round(median(source.stop - source.start for source in series))
-        return SequenceFacts(steps=steps, size=None, channels=widths[len(widths) // 2])
+        shortest = min(source.stop - source.start for source in series)
+        return SequenceFacts(steps=steps, shortest=shortest, size=None, channels=widths[len(widths) // 2])
     clips = [source for source in some if isinstance(source, Clip)]
     sizes: list[Size] = []
     lengths: list[int] = []
@@ -55,7 +58,8 @@ def look_at_sequences(items: Sequence[Item]) -> SequenceFacts:
             hint="look at the files: are they images or videos, and are you allowed to read them?",
         )
     size = Size(height=round(median(s.height for s in sizes)), width=round(median(s.width for s in sizes)))
-    return SequenceFacts(steps=round(median(lengths)), size=size, channels=3 if colour else 1)
+    steps, channels = round(median(lengths)), 3 if colour else 1
+    return SequenceFacts(steps=steps, shortest=min(lengths), size=size, channels=channels)
 
 
 def _length(clip: Clip) -> int:

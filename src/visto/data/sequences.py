@@ -83,6 +83,8 @@ def _of_files(clip: Clip, fit: Fit, store: Store, fitted: Fitted, limit: int) ->
             continue
         frames.append(digest)
         notes |= dict.fromkeys(said)
+    if len(frames) < _FEWEST <= len(clip.files) and not bad:
+        return _Read(reason=f"too short: only {len(frames)} of its {len(clip.files)} frames is looked at")
     return _whole(frames, records, [*_left_out(bad), *notes], bad)
 
 
@@ -182,7 +184,7 @@ def from_steps(items: Sequence[Item], fit: Fit) -> Pixels:
     lengths = [s.stop - s.start for s in sources]
     digests = b"".join(_named(source) for source in sources)
     return Pixels(
-        storage=torch.cat(stacked) if len(stacked) != 1 else stacked[0],
+        storage=torch.cat([torch.empty(0, *fit.shape), *stacked]) if len(stacked) != 1 else stacked[0],
         rows=torch.cat(rows) if rows else torch.empty(0, dtype=torch.int64),
         items=tuple(kept),
         digests=torch.from_numpy(np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES).copy()),

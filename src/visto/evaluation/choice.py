@@ -6,8 +6,21 @@ from typing import Any
 
 from visto.data.dataset import Dataset, Item, noun_of
 from visto.errors import DataError
+from visto.preprocess import Fit, StepsFit
 from visto.quantities import plural
 from visto.types import Split, Task
+
+
+def check_kind(dataset: Dataset, fit: Fit | StepsFit) -> None:
+    """Raise DataError where the inputs are not what a model takes: images, clips or series."""
+    have = noun_of(dataset.items)
+    if dataset.items and have != fit.noun:
+        clips = "if they are the frames of clips, --format clip-folders reads them so"
+        raise DataError(
+            f"{dataset.name} has {plural(have)}, the model is for {plural(fit.noun)}",
+            expected=plural(fit.noun),
+            hint=clips if (have, fit.noun) == ("image", "clip") else "see visto formats",
+        )
 
 
 def choose(dataset: Dataset, split: Split | None) -> tuple[str, Sequence[Item]]:

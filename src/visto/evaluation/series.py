@@ -9,7 +9,7 @@ from torch import Tensor
 from visto.data.dataset import Dataset, Item
 from visto.data.windows import for_judging, untouched
 from visto.errors import DataError, UsageError
-from visto.evaluation.choice import choose
+from visto.evaluation.choice import check_kind, choose
 from visto.prediction import Recogniser
 from visto.tasks.forecast import Forecast
 from visto.types import Split
@@ -18,7 +18,7 @@ from visto.types import Split
 def as_wanted(dataset: Dataset, recogniser: Recogniser, task: str) -> Dataset:
     """The data as the model takes them: a series in its columns, windows and steps ahead, anything else as it is.
 
-    Raises DataError where one of the two is for a series and the other is not.
+    Raises DataError where the model takes inputs of another kind.
     """
     ours = recogniser.task
     if (dataset.task == "forecast") != isinstance(ours, Forecast):
@@ -27,7 +27,10 @@ def as_wanted(dataset: Dataset, recogniser: Recogniser, task: str) -> Dataset:
             expected=f"data for {task}",
             hint="see visto formats",
         )
-    return for_judging(dataset, ours.classes, ours.window, ours.horizon) if isinstance(ours, Forecast) else dataset
+    if isinstance(ours, Forecast):
+        return for_judging(dataset, ours.classes, ours.window, ours.horizon)
+    check_kind(dataset, recogniser.fit)
+    return dataset
 
 
 def fresh(items: Sequence[Item], known_n: Tensor, dataset: Dataset) -> Tensor:

@@ -11,6 +11,7 @@ from visto.models.efficientnet_lite import efficientnet_lite0
 from visto.models.reader import Reader, unpadded
 
 ENCODERS = ("cnn", "efficientnet_lite0")
+_TOGETHER = 128  # images that go through the encoder at once, where nothing is learnt
 _CHANGE = 2.0  # what a difference of two frames is multiplied by: it spreads less than a frame
 
 
@@ -100,7 +101,9 @@ class CnnLstm(nn.Module):
     def _seen(self, views_mvchw: Tensor) -> Tensor:
         """The views of M frames to what the encoder makes of all of one frame's, side by side: M×(V·D)."""
         images = views_mvchw.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        described: Tensor = self.encoder(images)
+        # a long clip at once would fill the memory: 10 MB a frame of 128 pixels, with EfficientNet-Lite0
+        parts = torch.split(images, _TOGETHER) if len(images) > _TOGETHER and not self.training else [images]
+        described = torch.cat([self.encoder(part) for part in parts]) if len(parts) > 1 else self.encoder(images)
         return described.view(len(views_mvchw), -1)
 
 

@@ -15,6 +15,7 @@ class StepsFit(nn.Module):
     """Series are taken as they are, whatever their length: N×T×F stays N×T×F."""
 
     every = 0
+    noun = "series"
     at_least: Size | None = None
 
     def __init__(self, features: int) -> None:

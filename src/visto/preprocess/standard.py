@@ -77,6 +77,11 @@ class Fit(nn.Module):
         return json.dumps(key)
 
     @property
+    def noun(self) -> str:
+        """What one input is called, as by ``visto.data.dataset.noun_of``."""
+        return "clip" if self.every else "image"
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """What builds it again, as JSON values; what is as ever is left out."""
         out: dict[str, Any] = {"size": [self.size.height, self.size.width], "channels": self.channels}

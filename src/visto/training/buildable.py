@@ -2,6 +2,7 @@
 
 import torch
 
+from visto.data.augment_steps import STEP_AUGMENTATIONS
 from visto.errors import UsageError
 from visto.learn import Recipe
 from visto.learn.engine import PRECISIONS, check_device
@@ -22,9 +23,11 @@ def check_buildable(recipe: Recipe, classes: int) -> None:
         raise UsageError(f"no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
     task = TASKS[recipe.task](classes=[str(k) for k in range(max(2, classes))])
     known = task.augmentations
+    fit = recipe.preprocess.build(PREPROCESS).fit
+    if fit.noun == "series":
+        known = [name for name in known if name in STEP_AUGMENTATIONS]
     if odd := [name for name in recipe.augmentation if name not in known]:
         raise UsageError(f"--augment {odd[0]} with {recipe.task}", expected=f"none, or some of {', '.join(known)}")
-    fit = recipe.preprocess.build(PREPROCESS).fit
     if recipe.second_look and not names_one_class(recipe.task):
         raise UsageError("a second look where an image has several labels", hint="leave --second-look out")
     if recipe.second_look and min(fit.shape[1:]) < 2:

@@ -11,7 +11,7 @@ from visto.bundle import Bundle, read_bundle
 from visto.data.cache import Pixels
 from visto.data.dataset import Dataset, noun_of
 from visto.data.ledger import Entry, counts, reasons
-from visto.errors import DataError, ResourceError
+from visto.errors import DataError, ResourceError, UsageError
 from visto.evaluation import Evaluation
 from visto.learn import Recipe
 from visto.learn.engine import check_device, processor
@@ -133,7 +133,7 @@ def started(
         {
             "recipe": recipe.to_json(),
             "request": asked.given(),
-            "source": {"path": dataset.source, "format": dataset.format},
+            "source": {"path": dataset.source, "format": dataset.format, "group_by": dataset.grouped_by},
             "fingerprint": prepared.fingerprint,
             "order": prepared.order,
             "threads": threads,
@@ -156,6 +156,12 @@ def resumed(
     """The recipe of a run that was stopped, after checking that all it depends on is as it was."""
     settings = folder.read_settings()
     check_same(settings["request"], request)
+    was = settings["source"].get("group_by", dataset.grouped_by)
+    if was != dataset.grouped_by:
+        raise UsageError(
+            f"this run was started with {f'--group-by {was!r}' if was else 'clips of no group'}",
+            hint="give --group-by again beside --resume" if was else "leave --group-by out",
+        )
     if folder.state.exists() and settings.get("state", 1) != STATE_VERSION:
         raise ResourceError(
             f"the run in {folder.path} was started by another version of Visto, which kept its state otherwise",

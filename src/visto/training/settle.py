@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from torch import Tensor
 
 from visto.bundle import Bundle
-from visto.data.dataset import Dataset
+from visto.data.dataset import Dataset, noun_of
 from visto.data.facts import Facts, look_at
 from visto.errors import UsageError
 from visto.learn import Recipe
@@ -41,7 +41,7 @@ from visto.training.shape import best_fit
 from visto.types import Size, Voice
 
 _FOR_SERIES = {"window", "horizon"}
-_OPTIONS = {"start_from": "from", "augmentation": "augment"}  # called otherwise than in a request
+_OPTIONS = {"start_from": "from", "augmentation": "augment", "read_as": "as"}  # called otherwise than in a request
 _BY_THE_DATA = {"classes", "channels", "size", "over", "fitted"}  # arguments of every model that nobody gives by hand
 
 
@@ -99,7 +99,9 @@ def plan_of(dataset: Dataset, request: Request, parent: Bundle | None, facts: Fa
         if request.model or request.size or request.arguments or request.prepare or request.scratch or request.read_as:
             raise UsageError("a bundle that is fine-tuned brings its own model and fit", hint="leave --from out")
         preprocess, name = parent.manifest.preprocess.build(PREPROCESS), parent.manifest.model.name
-        if (name in DETECTORS) != (task.needs == "boxes"):
+        theirs = TASKS[parent.manifest.task](classes=("a", "b"))
+        same = preprocess.fit.noun == noun_of(dataset.items) and theirs.needs == task.needs
+        if not same or (name in DETECTORS) != (task.needs == "boxes"):
             raise UsageError(
                 f"{parent.path} does {parent.manifest.task}, the data is for {dataset.task}",
                 expected="a parent for the same task",

@@ -15,6 +15,7 @@ _CLIPS = "cnn_lstm"
 _SERIES = "lstm"
 _FEW = 1_500  # clips below which a frozen encoder that has learnt on photos knows more than one that learns from them
 _STEPS = 40  # of the frames of a typical clip, about so many are looked at
+_LEAST = 4  # frames of the shortest clip met that are looked at
 _SEEN = 128  # pixels a side of what an encoder sees that has learnt on photos: the least that it does well with
 _LARGE = 64  # pixels a side that an encoder learns from
 
@@ -34,7 +35,7 @@ def plan_of_sequences(dataset: Dataset, request: Request) -> Plan:
     pretrained = name == _CLIPS and not request.scratch and not own and here and len(dataset) < _FEW
     longest = max(facts.size.height, facts.size.width)
     side = request.size or (_SEEN if pretrained else min(_LARGE, longest))
-    every = max(1, round(facts.steps / _STEPS))
+    every = max(1, min(round(facts.steps / _STEPS), facts.shortest // _LEAST))
     channels = 3 if pretrained else facts.channels
     frames = "each frame" if every == 1 else f"each {every}{'nd' if every == 2 else 'rd' if every == 3 else 'th'} frame"
     sight = f"{frames} at {side}×{side} pixels"
