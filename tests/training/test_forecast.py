@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 import visto
 from visto.data.windows import for_judging, rows_needed
 from visto.errors import DataError, GateError, UsageError
+from visto.exporting import onnx_file, step_graph
 from visto.types import Future
 
 ROWS = 400
@@ -209,9 +211,39 @@ def test_series_and_images_are_not_mixed(linear: visto.Model, sales: Path, place
         visto.read(sales, group_by="x")
 
 
-def test_there_is_no_export_yet(linear: visto.Model, sales: Path, place: Path) -> None:
-    with pytest.raises(GateError, match="no ONNX form"):
-        visto.export(linear, place / "a.onnx", data=sales)
+@pytest.mark.parametrize("name", ["linear", "learnt"])
+def test_the_exported_file_foretells_the_same(
+    name: str, request: pytest.FixtureRequest, sales: Path, tmp_path: Path
+) -> None:
+    model: visto.Model = request.getfixturevalue(name)
+    exported = visto.export(model, tmp_path / "a.onnx", data=sales, threads=1)
+    ours, theirs = model.predict(sales).value, exported.predict(sales).value
+    torch.testing.assert_close(theirs.values, ours.values)
+    judged = [visto.evaluate(one, sales, threads=1).figures["mse"].value for one in (model, exported)]
+    assert judged[0] == pytest.approx(judged[1], rel=1e-4)
+    np.savetxt(tmp_path / "plain.csv", wave()[-40:], delimiter=",")
+    command = [sys.executable, str(tmp_path / "run.py"), str(tmp_path / "a.onnx"), str(tmp_path / "plain.csv")]
+    said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert [one["value"] for one in said["answers"]] == pytest.approx(ours.values.flatten().tolist(), rel=1e-4)
+
+
+def test_a_file_that_foretells_otherwise_is_refused(
+    linear: visto.Model, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = step_graph.whole_step
+
+    def wrong(*arguments: Any) -> Any:
+        graph = plain(*arguments)
+        for tensor in graph.graph.initializer:  # the means and weights of the graph, a little off
+            if tensor.data_type == 1:
+                values = onnx.numpy_helper.to_array(tensor)
+                tensor.CopyFrom(onnx.numpy_helper.from_array((values * 1.2).astype(np.float32), tensor.name))
+        return graph
+
+    monkeypatch.setattr(onnx_file, "whole_step", wrong)
+    with pytest.raises(GateError, match="the exported file answers otherwise"):
+        visto.export(linear, tmp_path / "a.onnx", data=sales, threads=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_report_shows_it(learnt: visto.Model) -> None:

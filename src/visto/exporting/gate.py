@@ -197,7 +197,7 @@ def compared(
     targets, groups = [item.target for item in items], [item.group for item in items]
     figures = [judge(task, answers, targets, groups) for answers in (ours, theirs)]
     known = task.decisive in figures[0] and task.decisive in figures[1]
-    drift = 100 * (figures[0][task.decisive].value - figures[1][task.decisive].value) if known else 0.0
+    drift = _drift(task, *(one[task.decisive].value for one in figures)) if known else 0.0
     order = sorted(range(len(each)), key=lambda k: (each[k].same - each[k].of, -each[k].score))
     worst = tuple(
         f"{items[k].id}: {_words(task, ours[k])} became {_words(task, theirs[k])}"
@@ -215,6 +215,13 @@ def compared(
         theirs=figures[1],
         worst=worst,
     )
+
+
+def _drift(task: Task[Any, Any], ours: float, theirs: float) -> float:
+    """In points of a share; of an error, which has a unit of its own, in per cent of ours."""
+    if task.monitor == (task.decisive, "min"):
+        return 100 * (ours - theirs) / max(abs(ours), 1e-12)
+    return 100 * (ours - theirs)
 
 
 def check(found: Parity, bar: Bar) -> None:
@@ -246,6 +253,8 @@ def _words(task: Task[Any, Any], answer: Answer[Any]) -> str:
     """An answer in a few words: its best three."""
     content: Any = task.to_json(answer)
     best = content["answers"][:3]
+    if any("value" in one for one in best):
+        return ", ".join(f"{one['column']} {one['value']:.6g}" for one in best)
     return ", ".join(f"{one['label']} {one['score']:.3f}" for one in best) or "nothing"
 
 

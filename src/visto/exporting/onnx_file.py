@@ -11,7 +11,8 @@ from onnx import ModelProto
 from visto.bundle import Bundle, Exported, ExportManifest, read_own_exported, write_exported
 from visto.data.dataset import Dataset, Item, noun_of
 from visto.errors import DataError
-from visto.evaluation.choice import check_kind, relabel
+from visto.evaluation.choice import relabel
+from visto.evaluation.series import as_wanted
 from visto.exporting.evenly import evenly
 from visto.exporting.gate import Parity, check, exact, parity, rounded
 from visto.exporting.graph import OPSET, body, whole
@@ -101,7 +102,7 @@ def compared_on(dataset: Dataset, recogniser: TorchRecogniser) -> Sequence[Item]
 
     Raises DataError where the data is of another kind than the model's.
     """
-    check_kind(dataset, recogniser.fit)
+    dataset = as_wanted(dataset, recogniser, recogniser.bundle.manifest.task)
     parts = [[item for item in dataset.items if item.split == split] for split in ("validation", "test")]
     items = next((part for part in parts if part), list(dataset.items))
     found = relabel(items, recogniser.task, dataset.classes, recogniser.classes)

@@ -9,7 +9,7 @@ from typing import Any
 
 from visto.bundle import Bundle, Exported, check_free
 from visto.data.dataset import Dataset
-from visto.errors import GateError, UsageError
+from visto.errors import UsageError
 from visto.prediction.parts import preprocess_of, task_of
 from visto.prediction.runtime import runtime
 from visto.types import Task, Voice
@@ -41,15 +41,12 @@ def export(
 
 
 def check_asked(bundle: Bundle, out: Path, *, to: str, int8: bool, max_drift: float | None) -> None:
-    """Raises, before the data is read, what ``export`` would raise whatever the data: GateError, UsageError,
-    ResourceError."""
+    """Raises, before the data is read, what ``export`` would raise whatever the data: UsageError, ResourceError."""
     if to not in EXPORTERS:
         raise UsageError(f"no form {to!r}", expected=f"one of {', '.join(EXPORTERS)}")
     if max_drift is not None and not (math.isfinite(max_drift) and max_drift >= 0):
         raise UsageError(f"a drift of {max_drift:g} points", expected="0 or more")
     task = task_of(bundle.manifest)
-    if task.needs == "forecast":
-        raise GateError("a model that foretells a series has no ONNX form yet", hint="visto predict answers with it")
     if task.sequences and int8:
         raise UsageError("--int8 with a model on sequences", hint="leave it out: it is exported in float32")
     series = task.sequences and not preprocess_of(bundle.manifest, bundle.path).fit.every
@@ -58,8 +55,9 @@ def check_asked(bundle: Bundle, out: Path, *, to: str, int8: bool, max_drift: fl
 
 
 def run_py(task: Task[Any, Any], series: bool) -> str:
-    """The words of ``run.py``, which answers images, or of a task on sequences clips or ``series``."""
+    """The words of ``run.py``, which answers images, clips or ``series``, or foretells these."""
     name = "run.py.txt" if not task.sequences else "run_series.py.txt" if series else "run_clips.py.txt"
+    name = "run_forecast.py.txt" if task.needs == "forecast" else name
     return (files("visto.exporting") / name).read_text(encoding="utf-8")
 
 
