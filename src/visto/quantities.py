@@ -29,3 +29,13 @@ def plural(noun: str) -> str:
     ('clips', 'series')
     """
     return noun if noun.endswith("s") else noun + "s"
+
+
+def frames_words(every: int) -> str:
+    """Which frames of a clip are looked at.
+
+    >>> frames_words(1), frames_words(2), frames_words(12)
+    ('each frame', 'each 2nd frame', 'each 12th frame')
+    """
+    ending = "th" if every % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(every % 10, "th")
+    return "each frame" if every == 1 else f"each {every}{ending} frame"

@@ -23,7 +23,10 @@ def command(
     ] = False,
     max_drift: Annotated[
         float | None,
-        typer.Option(min=0, help="By how many points the deciding figure may differ. Default: 0.5, with --int8 1."),
+        typer.Option(
+            min=0,
+            help="By how many points (errors: per cent) the deciding figure may differ. Default: 0.5, with --int8 1.",
+        ),
     ] = None,
     format: Format = None,
     trusted_key: TrustedKeys = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from visto.cli.figures import rows_of
 from visto.cli.options import AsJson, Debug, ModelPath, TrustedKeys
 from visto.cli.terminal import counted, show, show_json, table
+from visto.quantities import frames_words
 
 if TYPE_CHECKING:
     from visto.bundle import Keys, Manifest
@@ -69,8 +70,7 @@ def _input(manifest: "Manifest") -> str:
     if not arguments["size"]:
         return f"steps of {counted(arguments['channels'], 'number')}"
     colours = "grey" if arguments["channels"] == 1 else "colour"
-    every = arguments.get("every", 0)
-    frames = f"one frame in {every} at " if every > 1 else "each frame at " if every else ""
+    frames = f"{frames_words(arguments['every'])} at " if arguments.get("every") else ""
     return f"{frames}{'×'.join(map(str, reversed(arguments['size'])))} pixels, {colours}"
 
 

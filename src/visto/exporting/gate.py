@@ -68,7 +68,7 @@ class Held:
 class Parity:
     """What the gate found on ``n`` images. ``same`` of ``of`` answers (of boxes: boxes) were the same.
 
-    ``drift`` is in points, above 0 where the file is worse; ``theirs`` are the file's figures, ``ours`` the bundle's.
+    ``drift`` is in ``unit``, above 0 where the file is worse; ``theirs`` are the file's figures, ``ours`` the bundle's.
     ``worst`` are words on the images that disagree most.
     """
 
@@ -78,6 +78,7 @@ class Parity:
     score: float
     figure: str
     drift: float
+    unit: str
     ours: Mapping[str, Figure]
     theirs: Mapping[str, Figure]
     worst: tuple[str, ...]
@@ -197,7 +198,8 @@ def compared(
     targets, groups = [item.target for item in items], [item.group for item in items]
     figures = [judge(task, answers, targets, groups) for answers in (ours, theirs)]
     known = task.decisive in figures[0] and task.decisive in figures[1]
-    drift = _drift(task, *(one[task.decisive].value for one in figures)) if known else 0.0
+    less = task.monitor == (task.decisive, "min")
+    ours_is, theirs_is = (one[task.decisive].value if known else 0.0 for one in figures)
     order = sorted(range(len(each)), key=lambda k: (each[k].same - each[k].of, -each[k].score))
     worst = tuple(
         f"{items[k].id}: {_words(task, ours[k])} became {_words(task, theirs[k])}"
@@ -210,18 +212,17 @@ def compared(
         of=sum(one.of for one in each),
         score=max((one.score for one in each), default=0.0),
         figure=task.decisive,
-        drift=drift,
+        drift=_drift(ours_is, theirs_is, less),
+        unit="per cent" if less else "points",
         ours=figures[0],
         theirs=figures[1],
         worst=worst,
     )
 
 
-def _drift(task: Task[Any, Any], ours: float, theirs: float) -> float:
-    """In points of a share; of an error, which has a unit of its own, in per cent of ours."""
-    if task.monitor == (task.decisive, "min"):
-        return 100 * (ours - theirs) / max(abs(ours), 1e-12)
-    return 100 * (ours - theirs)
+def _drift(ours: float, theirs: float, less: bool) -> float:
+    """Of a share in points; of an error, where ``less`` is better, in per cent of ours: its unit is its own."""
+    return 100 * (theirs - ours) / max(ours, 1e-12) if less else 100 * (ours - theirs)
 
 
 def check(found: Parity, bar: Bar) -> None:
@@ -235,16 +236,16 @@ def check(found: Parity, bar: Bar) -> None:
     if found.agreement < bar.agreement:
         raise GateError(
             f"the exported file answers otherwise: {found.same:,} of {found.of:,} answers are the same "
-            f"({100 * found.agreement:.2f} %), {found.figure} differs by {found.drift:+.2f} points; "
+            f"({100 * found.agreement:.2f} %), {found.figure} differs by {found.drift:+.2f} {found.unit}; "
             + "; ".join(found.worst),
             expected=f"{100 * bar.agreement:g} % the same",
             hint="nothing was written; use the bundle itself, or say what happened in an issue",
         )
     if abs(found.drift) > bar.drift:
         raise GateError(
-            f"the exported file answers otherwise: {found.figure} differs by {found.drift:+.2f} points on "
+            f"the exported file answers otherwise: {found.figure} differs by {found.drift:+.2f} {found.unit} on "
             f"{found.n:,} images; " + "; ".join(found.worst),
-            expected=f"{bar.drift:g} points at most (--max-drift)",
+            expected=f"{bar.drift:g} {found.unit} at most (--max-drift)",
             hint="nothing was written; allow more with --max-drift, or leave --int8 out",
         )
 

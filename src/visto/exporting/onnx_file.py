@@ -115,5 +115,5 @@ def in_words(found: Parity, noun: str) -> str:
     """What the gate found, in a sentence."""
     return (
         f"{found.same:,} of {found.of:,} answers are the same on {found.n:,} {plural(noun)}, {found.figure} differs by "
-        f"{found.drift:+.2f} points, no score by more than {found.score:.1g}"
+        f"{found.drift:+.2f} {found.unit}, no score by more than {found.score:.1g}"
     )

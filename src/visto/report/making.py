@@ -10,6 +10,7 @@ from visto.bundle import Bundle
 from visto.models.logistic import Linear
 from visto.models.second_look import in_words
 from visto.models.trees import Trees
+from visto.quantities import frames_words
 from visto.report.fitted import Fitted, sees_words
 from visto.report.judged import Judged
 from visto.report.words import counted, shown, spoken_of
@@ -57,16 +58,6 @@ def input_words(bundle: Bundle) -> str:
     size = "×".join(str(side) for side in reversed(arguments["size"]))
     frames = f"{frames_words(arguments['every'])} at " if arguments.get("every") else ""
     return f"{frames}{size} pixels, {'grey' if arguments['channels'] == 1 else 'colour'}"
-
-
-def frames_words(every: int) -> str:
-    """Which frames of a clip are looked at.
-
-    >>> frames_words(1), frames_words(2), frames_words(12)
-    ('each frame', 'each 2nd frame', 'each 12th frame')
-    """
-    ending = "th" if every % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(every % 10, "th")
-    return "each frame" if every == 1 else f"each {every}{ending} frame"
 
 
 def _rows(bundle: Bundle, fitted: Fitted | None, noun: str) -> list[tuple[str, str, bool]]:

@@ -11,9 +11,9 @@ from visto.bundle import Bundle
 from visto.data.loader import gather
 from visto.evaluation import Evaluation
 from visto.prediction import TorchRecogniser
+from visto.quantities import frames_words
 from visto.report.in_time import ENOUGH, Check, Span, advantage, check, falls, spans_of
 from visto.report.judged import Judged
-from visto.report.making import frames_words
 from visto.report.mistakes import Shown, shown_as
 from visto.report.pictures import Picture, picture
 from visto.report.plot_time import MOST_LINES, falls_plot, scale_of, scores_plot, series_plot

@@ -7,6 +7,7 @@ from visto.learn import Recipe
 from visto.models import CLIPS_ONLY, SEQUENTIAL
 from visto.models.weights import find
 from visto.preprocess import Fit, StepsFit
+from visto.quantities import frames_words
 from visto.recipes import Request, few_clips, many_clips, series
 from visto.training.plan import Plan
 from visto.types import Size
@@ -37,8 +38,7 @@ def plan_of_sequences(dataset: Dataset, request: Request) -> Plan:
     side = request.size or (_SEEN if pretrained else min(_LARGE, longest))
     every = max(1, min(round(facts.steps / _STEPS), facts.shortest // _LEAST))
     channels = 3 if pretrained else facts.channels
-    frames = "each frame" if every == 1 else f"each {every}{'nd' if every == 2 else 'rd' if every == 3 else 'th'} frame"
-    sight = f"{frames} at {side}×{side} pixels"
+    sight = f"{frames_words(every)} at {side}×{side} pixels"
     how = "an encoder that has learnt on photos stays as it is" if pretrained else "learnt from nothing"
     return Plan(
         fits=(Fit(size=Size(height=side, width=side), channels=channels, every=every),),
