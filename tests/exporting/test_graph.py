@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto
 
@@ -45,12 +45,19 @@ def answers_of(graph: ModelProto, images_nhwc: torch.Tensor) -> dict[str, np.nda
 @given(
     height=st.integers(1, 70),
     width=st.integers(1, 70),
+    size=st.sampled_from([(16, 24), (41, 50)]),
     crop=st.sampled_from(CROPS),
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 99),
 )
-def test_the_entry_makes_the_pixels_of_fit(height: int, width: int, crop: str, channels: int, seed: int) -> None:
-    fit = Fit(size=Size(height=16, width=24), channels=channels, crop=crop)
+@example(height=600, width=2, size=(41, 50), crop="letterbox", channels=3, seed=0)
+@example(height=3, width=700, size=(41, 50), crop="letterbox", channels=1, seed=0)
+@example(height=300, width=401, size=(41, 50), crop="middle", channels=3, seed=0)
+@example(height=201, width=300, size=(41, 50), crop="whole", channels=3, seed=0)
+def test_the_entry_makes_the_pixels_of_fit(
+    height: int, width: int, size: tuple[int, int], crop: str, channels: int, seed: int
+) -> None:
+    fit = Fit(size=Size(height=size[0], width=size[1]), channels=channels, crop=crop)
     given_images = images(2, height, width, seed)
     found = Entry(fit)(given_images)
     apart = (found["fitted"].int() - fit(decoded(given_images)).int()).abs()

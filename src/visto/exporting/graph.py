@@ -24,6 +24,7 @@ from torch.export import Dim
 from visto.bundle import FITTED, FITTED_BOXES, IMAGES
 from visto.errors import GateError, Interrupted
 from visto.exporting.entry import Entry, Exit
+from visto.exporting.suppression import suppression
 from visto.prediction import TorchRecogniser
 from visto.preprocess import Fit
 
@@ -152,6 +153,7 @@ def as_onnx(
                 dynamic_shapes=shapes or None,
                 input_names=list(inputs),
                 output_names=list(outputs),
+                custom_translation_table={torch.ops.visto.suppress.default: suppression},
                 verbose=False,
                 optimize=False,  # see _simplify
             )

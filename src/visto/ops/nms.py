@@ -6,7 +6,6 @@ from torch import Tensor
 
 from visto.ops.boxes import box_areas
 
-_EXPORTED_ROUNDS = 16
 _TABLE = 1 << 20
 
 
@@ -17,22 +16,28 @@ def suppress(boxes_nk4: Tensor, labels_nk: Tensor, threshold: float) -> Tensor:
     one box after the other, all are decided again and again from what is said of those before, until nothing changes:
     after r rounds every box is right whose chain of doubts (this one goes unless that one goes, unless …) has fewer
     than r links. On photos 6 to 10 rounds settle a thousand boxes; a row of a thousand boxes, each over the next, needs
-    a thousand. An exported graph has 16, for it cannot ask whether anything changed.
+    a thousand.
 
     >>> boxes = torch.tensor([[[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 3.0], [0.0, 0.0, 4.0, 2.2]]])
     >>> suppress(boxes, torch.zeros(1, 3), 0.7).tolist()
     [[True, False, True]]
     """
-    if torch.compiler.is_exporting():
-        hinders = _hinders(boxes_nk4, labels_nk, threshold)
-        kept = torch.ones_like(hinders[:, :1])
-        for _ in range(min(_EXPORTED_ROUNDS, boxes_nk4.shape[1])):
-            kept = _decided(kept, hinders)
-        return kept[:, 0] > 0
     # only so many images at once that their tables of K×K stay in the processor's cache: 3 times as fast as 16 images
     some = max(1, _TABLE // max(1, boxes_nk4.shape[1] ** 2))
     parts = zip(torch.split(boxes_nk4, some), torch.split(labels_nk, some), strict=True)
     return torch.cat([_settled(_hinders(boxes, labels, threshold)) for boxes, labels in parts])
+
+
+@torch.library.custom_op("visto::suppress", mutates_args=())
+def exported_suppress(boxes_nk4: Tensor, labels_nk: Tensor, threshold: float, classes: int) -> Tensor:
+    """The same as one operator of a graph, for labels 0 to ``classes`` - 1; a box of another one goes."""
+    known = (labels_nk >= 0) & (labels_nk < classes)
+    return suppress(boxes_nk4, labels_nk, threshold) & known
+
+
+@exported_suppress.register_fake
+def _(boxes_nk4: Tensor, labels_nk: Tensor, threshold: float, classes: int) -> Tensor:
+    return torch.empty_like(labels_nk, dtype=torch.bool)
 
 
 def _hinders(boxes_nk4: Tensor, labels_nk: Tensor, threshold: float) -> Tensor:
@@ -91,7 +96,10 @@ def nms(
         place, boxes = place * classes + labels, boxes.flatten(1, 2)
     boxes = boxes.gather(1, place[..., None].expand(-1, -1, 4))
 
-    stay = suppress(boxes, labels, threshold) & (scores > least)
+    if torch.compiler.is_exporting():
+        stay = exported_suppress(boxes, torch.where(scores > least, labels, -1), threshold, classes)
+    else:
+        stay = suppress(boxes, labels, threshold) & (scores > least)
     scores, order = torch.where(stay, scores, 0.0).topk(min(most, scores.shape[1]), 1)
     real = scores > 0
     labels = torch.where(real, labels.gather(1, order), 0)
