@@ -91,7 +91,8 @@ class SequenceFeed:
 class FrameFeed:
     """What a frozen encoder gives for the frames of clips, kept in the file ``path``; what reads them in order learns.
 
-    View 0 is a clip as it is, the others are augmented, all its frames alike. A killed run goes on after the last clip.
+    View 0 is a clip as it is, which is learnt from too; the others are augmented, all its frames alike. A killed run
+    goes on after the last clip.
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class FrameFeed:
         """The kept features of the step's clips, each of a view and a choice of steps drawn by (seed, step)."""
         rows = self.rows.of(step)
         random = generator(self.recipe.seed, "augment", step)
-        views = torch.randint(min(1, self.recipe.views), 1 + self.recipe.views, (len(rows),), generator=random)
+        views = torch.randint(1 + self.recipe.views, (len(rows),), generator=random)
         starts, lengths = _spans(self.train)
         sequences = [
             self.kept[view][starts[row] + augment_steps(lengths[row], self.recipe.augmentation, random)].float()
