@@ -25,6 +25,7 @@ def command(
     """
     from visto.data.stored import cache_summary, clear_cache
     from visto.files import cache_folder
+    from visto.native.library import forget_libraries
     from visto.prediction.chosen import forget_choices
 
     fits = cache_summary()
@@ -33,6 +34,7 @@ def command(
     if clear:
         freed = clear_cache()
         forget_choices()
+        forget_libraries()
         if as_json:
             show_json({"folder": str(place), "cleared": {"images": images, "bytes": freed}})
         else:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from visto import native
 from visto.errors import UsageError
 from visto.threads import pool_of
 
@@ -26,7 +27,11 @@ def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
 
 def flip(images: Tensor, generator: Generator) -> Tensor:
     """Mirror left and right, half of the images."""
-    return mirrored(images, torch.rand(len(images), generator=generator) < 0.5)
+    return mirrored(images, _half(images, generator))
+
+
+def _half(images: Tensor, generator: Generator) -> Tensor:
+    return torch.rand(len(images), generator=generator) < 0.5
 
 
 def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
@@ -74,13 +79,14 @@ def affine(images: Tensor, generator: Generator) -> Tensor:
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
-def zoom(images: Tensor, generator: Generator) -> Tensor:
+def zoom(images: Tensor, generator: Generator, chosen: Tensor | None = None) -> Tensor:
     """Take a part of 0.6 to 1 of the side, stretched by up to 15 %, from anywhere, and bring it back to the size.
 
-    In the manner of the random resized crop of ImageNet training (Szegedy et al. 2015), from what is cached. It is
-    fastest on uint8 with the colours of a pixel together (channels_last).
+    In the manner of the random resized crop of ImageNet training (Szegedy et al. 2015), from what is cached. The images
+    that are ``chosen`` (N, bool) are mirrored left and right before. It is fastest on uint8 with the colours of a pixel
+    together (channels_last).
     """
-    n, channels, height, width = images.shape
+    n, _, height, width = images.shape
     scale = _uniform(n, math.log(0.6), 0, generator).exp()
     stretch = _uniform(n, -0.15, 0.15, generator).exp()
     tall, wide = (
@@ -90,12 +96,20 @@ def zoom(images: Tensor, generator: Generator) -> Tensor:
         (torch.rand(n, generator=generator) * (side - part + 1)).floor()
         for side, part in ((height, tall), (width, wide))
     )
-    boxes = torch.stack([top, top + tall, left, left + wide], 1).int().tolist()
+    boxes = torch.stack([top, top + tall, left, left + wide], 1).int()
+    out = native.zoomed(images, boxes, torch.zeros(n, dtype=torch.bool) if chosen is None else chosen)
+    return _zoomed(images if chosen is None else mirrored(images, chosen), boxes) if out is None else out
+
+
+def _zoomed(images: Tensor, boxes: Tensor) -> Tensor:
+    """Each image's box (top, bottom, left, right: N×4) at the image's size."""
+    n, channels, height, width = images.shape
+    places = boxes.tolist()
     out = np.empty((n, height, width, channels), images.numpy().dtype)
 
     def fill(some: range) -> None:
         for i in some:
-            first, last, start, end = boxes[i]
+            first, last, start, end = places[i]
             part = images[i : i + 1, :, first:last, start:end]
             out[i] = F.interpolate(part, size=(height, width), mode="bilinear")[0].permute(1, 2, 0).numpy()
 
@@ -143,12 +157,18 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
 
 def augment(images: Tensor, names: Sequence[str], generator: Generator, flipped: Tensor | None = None) -> Tensor:
     """Apply the named augmentations in the given order; ``flipped`` (N, bool) says which to flip, else chance does."""
+    chosen: Tensor | None = None  # which are still to be mirrored: a zoom that follows does so on its way
     for name in names:
-        if name == "flip" and flipped is not None:
-            images = mirrored(images, flipped)
+        if name == "zoom":
+            images, chosen = zoom(images, generator, chosen), None
+            continue
+        if chosen is not None:
+            images, chosen = mirrored(images, chosen), None
+        if name == "flip":
+            chosen = _half(images, generator) if flipped is None else flipped
         else:
             images = AUGMENTATIONS[name](images, generator)
-    return images
+    return images if chosen is None else mirrored(images, chosen)
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from visto import native
 from visto.errors import UsageError
 from visto.preprocess.steps import PIXELS_VERSION, apply, parse
 from visto.types import Size, View
@@ -169,6 +170,8 @@ class Normalise(nn.Module):
         n, channels, height, width = images_nchw.shape
         if images_nchw.is_contiguous():
             return self._normalised(images_nchw, self.mean, self.std)
+        if (floats := native.normalised(images_nchw, self.mean, self.std)) is not None:
+            return floats
         # where the colours of a pixel lie together, rows of pixels are what the processor takes in one go
         rows = images_nchw.permute(0, 2, 3, 1).reshape(n, height, width * channels)
         out = self._normalised(rows, self.mean.flatten().repeat(width), self.std.flatten().repeat(width))

@@ -1,0 +1,8 @@
+"""Loops in C for what torch's operations cannot do in one go, compiled on the user's machine where it has a compiler.
+
+Each function here gives None where it cannot be had, and its caller then does the same, to the bit, with torch.
+"""
+
+from visto.native.pixels import normalised, zoomed
+
+__all__ = ["normalised", "zoomed"]

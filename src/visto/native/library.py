@@ -1,0 +1,108 @@
+"""The compiled loops: built at first use by the system's C compiler, and kept in the cache's folder.
+
+A name in there says what a library was built from and what its bytes are, so that one of another machine, or one half
+written, is not loaded but built anew. The folder is for its owner alone: what is loaded runs.
+"""
+
+import ctypes
+import functools
+import hashlib
+import itertools
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+from visto.errors import ResourceError
+from visto.files import cache_folder, write_bytes
+
+_SOURCE = Path(__file__).with_name("pixels.c")
+_COMPILERS = ("cc", "gcc", "clang")
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
+_TIME_LIMIT = 60  # seconds; it takes half of one
+_FOLDER = "native"
+_OF_KIND = (
+    "vendor_id",
+    "cpu family",
+    "model",
+    "flags",
+    "CPU ",
+    "Features",
+)  # lines of /proc/cpuinfo; the last two: ARM's
+_building = threading.Lock()
+
+
+def library() -> ctypes.CDLL | None:
+    """The compiled loops; None where there is no compiler, it fails, or the folder cannot be used or trusted."""
+    with _building:
+        return _library()
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    try:
+        compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
+        if compiler is None:
+            return None
+        folder = cache_folder() / _FOLDER
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_ours(folder):
+            return None
+        key = _key(compiler)
+        return ctypes.CDLL(str(_kept(folder, key) or _built(folder, key, compiler)))
+    except (OSError, subprocess.SubprocessError, ResourceError):
+        return None
+
+
+def forget_libraries() -> None:
+    """Remove all that were kept; what is loaded stays loaded."""
+    shutil.rmtree(cache_folder() / _FOLDER, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can write to it or exchange what lies in it."""
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def _key(compiler: str) -> str:
+    """What the library is made from, by what, and for which processor."""
+    status = os.stat(compiler)
+    parts = (*_FLAGS, compiler, str(status.st_size), str(status.st_mtime_ns), _processor())
+    return hashlib.sha256("\0".join(parts).encode() + _SOURCE.read_bytes()).hexdigest()[:32]
+
+
+def _processor() -> str:
+    """What the processor is and can: ``-march=native`` builds for no other."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            of_first_core = itertools.takewhile(str.strip, file)
+            return "".join(line for line in of_first_core if line.startswith(_OF_KIND))
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+
+
+def _kept(folder: Path, key: str) -> Path | None:
+    for path in folder.glob(f"{key}-*.so"):
+        if path.name == _name(key, path.read_bytes()):
+            return path
+    return None
+
+
+def _name(key: str, content: bytes) -> str:
+    return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}.so"
+
+
+def _built(folder: Path, key: str, compiler: str) -> Path:
+    with tempfile.TemporaryDirectory(prefix="visto-native-") as made:
+        out = Path(made) / "pixels.so"
+        command = [compiler, *_FLAGS, "-o", str(out), str(_SOURCE), "-lm"]
+        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIME_LIMIT)  # noqa: S603
+        content = out.read_bytes()
+    path = folder / _name(key, content)
+    write_bytes(path, content)
+    return path

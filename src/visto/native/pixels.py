@@ -1,0 +1,105 @@
+"""The loops on tensors: uint8 images N×C×H×W whose colours lie together, and as many threads as torch would take."""
+
+import ctypes
+from collections.abc import Callable
+from threading import Thread
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+from torch import Tensor
+
+from visto.native.library import library
+
+_CHANNELS = (1, 3)
+_WORTH_IT = 1 << 20  # numbers to normalise: with fewer, torch is soon done, and nothing needs to be built
+
+
+def zoomed(images: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor | None:
+    """Each image's box (top, bottom, left, right: N×4, whole pixels) at the image's size, as torch resizes uint8.
+
+    Where ``mirrored`` (N, bool), the image is first mirrored left and right. None where this cannot be had.
+    """
+    if not _suits(images) or (loops := library()) is None:
+        return None
+    n, channels, height, width = images.shape
+    out = _like(images, np.uint8)
+    boxes, flags = boxes.to(torch.int32).contiguous(), mirrored.to(torch.uint8).contiguous()
+    size = [ctypes.c_int32(number) for number in (height, width, channels)]
+    threads = _threads(n)
+
+    def part(first: int) -> int:
+        share = [ctypes.c_int64(number) for number in (n, first, threads)]
+        return int(loops.visto_zoom(_pointer(images), _pointer(out), *size, _pointer(boxes), _pointer(flags), *share))
+
+    _together(part, threads)
+    return out
+
+
+def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
+    """Each channel minus its ``mean``, over its ``std`` (both of C numbers), as float32.
+
+    None where this cannot be had, and of few numbers.
+    """
+    if images.numel() < _WORTH_IT or mean.dtype != torch.float32 or not _suits(images):
+        return None
+    if (loops := library()) is None:
+        return None
+    n, _, height, width = images.shape
+    out = _like(images, np.float32)
+    of_row = [tensor.flatten().repeat(width) for tensor in (mean, std)]
+    numbers, threads = len(of_row[0]), _threads(n)
+    borders = [n * height * k // threads for k in range(threads + 1)]
+
+    def part(k: int) -> int:
+        begin, rows = borders[k] * numbers, borders[k + 1] - borders[k]
+        amount = ctypes.c_int64(rows), ctypes.c_int64(numbers)
+        loops.visto_normalise(_pointer(images, begin), _pointer(out, 4 * begin), *amount, *map(_pointer, of_row))
+        return 0
+
+    _together(part, threads)
+    return out
+
+
+def _suits(images: Tensor) -> bool:
+    return (
+        not torch.compiler.is_compiling()
+        and images.dtype == torch.uint8
+        and images.device.type == "cpu"
+        and images.shape[1] in _CHANNELS
+        and images.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def _like(images: Tensor, dtype: DTypeLike) -> Tensor:
+    """Memory for as many numbers; NumPy asks the system for large pages, which are filled in two thirds of the time."""
+    n, channels, height, width = images.shape
+    return torch.from_numpy(np.empty((n, height, width, channels), dtype)).permute(0, 3, 1, 2)
+
+
+def _pointer(tensor: Tensor, offset: int = 0) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr() + offset)
+
+
+def _threads(images: int) -> int:
+    return max(1, min(torch.get_num_threads(), images))
+
+
+def _together(part: Callable[[int], int], threads: int) -> None:
+    """Call ``part`` of 0, 1, … to before ``threads``, all at once: a loop in C holds no lock.
+
+    Raises MemoryError where one gives 1. ``part`` itself holds what it works on: a thread may outlive an interrupt.
+    """
+    failed = [1] * threads
+
+    def run(k: int) -> None:
+        failed[k] = part(k)
+
+    others = [Thread(target=run, args=(k,)) for k in range(1, threads)]
+    for other in others:
+        other.start()
+    run(0)
+    for other in others:
+        other.join()
+    if any(failed):
+        raise MemoryError
