@@ -1,7 +1,8 @@
 """Visto's own way from photo files to training batches, timed: images a second, as one JSON document on stdout.
 
 The batches are those of the peer it is compared with: 32 images of 224 pixels, a random part zoomed, mirrored at
-random, normalised. ``--epoch cold`` times the first epoch of a first run: every file is read, decoded and kept.
+random, normalised. ``--epoch cold`` times the first epoch of a first run: every file is read, decoded and kept, and
+where there is a C compiler, loops are built.
 ``--epoch warm`` times the first epoch of a later run: every file is read and found by its content. ``--epoch further``
 times any other epoch of either: no file is read.
 """
@@ -66,6 +67,7 @@ def main() -> None:
             item.source.read_bytes()
         if asked.epoch != "cold":
             kept = pixels_of(items, standard, asked.threads)
+            epoch(kept, standard, asked.seed)  # as the run before did, and as the peer does before it is timed
         began = time.perf_counter()
         if asked.epoch != "further":
             kept = pixels_of(items, standard, asked.threads)

@@ -9,7 +9,7 @@ whole numbers of 14 or 15 bits, first across and rounded to uint8, then down and
 #include <stdlib.h>
 #include <string.h>
 #if defined(__SSSE3__)
-#include <immintrin.h>
+#include <tmmintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
