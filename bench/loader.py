@@ -1,10 +1,9 @@
 """Visto's own way from photo files to training batches, timed: images a second, as one JSON document on stdout.
 
 The batches are those of the peer it is compared with: 32 images of 224 pixels, a random part zoomed, mirrored at
-random, normalised. ``--epoch cold`` times the first epoch of a first run: every file is read, decoded and kept, and
-where there is a C compiler, loops are built.
-``--epoch warm`` times the first epoch of a later run: every file is read and found by its content. ``--epoch further``
-times any other epoch of either: no file is read.
+random, normalised. ``--epoch cold`` times the first epoch of a first run: every file is read, decoded and kept, and the
+loops in C are built. ``--epoch warm`` times the first epoch of a later run: every file is read and found by its
+content. ``--epoch further`` times any other epoch of either: no file is read.
 """
 
 import argparse
