@@ -15,7 +15,7 @@ from tests.exporting.bundles import bundle
 from visto.bundle import FITTED, IMAGES
 from visto.errors import GateError
 from visto.exporting.entry import Entry
-from visto.exporting.graph import body, whole
+from visto.exporting.graph import as_onnx, body, whole
 from visto.prediction import TorchRecogniser
 from visto.prediction.runtime import between, session
 from visto.preprocess import Fit
@@ -108,6 +108,16 @@ def test_boxes_are_in_pixels_of_the_image_that_was_given(tmp_path: Path) -> None
             alike = recogniser.task.alike(a, b, overlap=0.98, within=0.001, least=0.05)
             assert alike.of > 0
             assert alike.same == alike.of
+
+
+def test_a_border_of_zeros_is_the_convolution_s_own() -> None:
+    """A node of its own for it is carried out in floats, between conversions, where all else is in whole numbers."""
+    net = torch.nn.Sequential(torch.nn.ZeroPad2d((0, 1, 0, 2)), torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)).eval()
+    given_images = torch.rand(2, 3, 8, 10)
+    graph = as_onnx(net, {"x": given_images}, {"x": {0: "n"}}, ["y"], "the net")
+    assert [node.op_type for node in graph.graph.node] == ["Conv"]
+    (found,) = session(graph).run(["y"], {"x": given_images.numpy()})
+    assert found == pytest.approx(net(given_images).detach().numpy(), abs=1e-6)
 
 
 def test_the_body_alone_is_cut_out_of_the_whole(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ _EXACT_RULES = [
     rules.one_reshape_matmul_reshape_rule,
     rules.two_reshapes_matmul_reshape_rule,
     rules.dropout_inference_rule,
+    rules.fuse_pad_into_conv_rule,
     rules.min_max_rule,
     rules.max_min_rule,
     rules.successive_clip_rule,
