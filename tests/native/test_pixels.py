@@ -38,6 +38,7 @@ def images_of(seed: int, n: int, channels: int, height: int, width: int) -> Tens
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
+@settings(deadline=None)
 @given(data=st.data(), channels=st.sampled_from([1, 3]), threads=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_zoomed_is_what_torch_gives(data: st.DataObject, channels: int, threads: int, seed: int) -> None:
     height, width = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 70))
@@ -83,7 +84,7 @@ def test_nothing_is_read_beyond_the_images() -> None:
         assert found is not None and torch.equal(found, mirrored(images, chosen))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 5), channels=st.sampled_from([1, 3]), threads=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_normalised_is_what_torch_gives(n: int, channels: int, threads: int, seed: int) -> None:
     images = images_of(seed, n, channels, 1024, 1024 // n + 1)

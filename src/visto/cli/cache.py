@@ -20,8 +20,8 @@ def command(
 ) -> None:
     """Show or clear the cache of decoded images.
 
-    It spares decoding an image twice; clearing it loses nothing but that time, and what visto bench found. The
-    environment variable VISTO_CACHE names another place for it.
+    It spares decoding an image twice; clearing it loses nothing but that time, what visto bench found, and loops in C
+    that are soon built again. The environment variable VISTO_CACHE names another place for it.
     """
     from visto.data.stored import cache_summary, clear_cache
     from visto.files import cache_folder

@@ -25,14 +25,8 @@ _COMPILERS = ("cc", "gcc", "clang")
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
 _TIME_LIMIT = 60  # seconds; it takes half of one
 _FOLDER = "native"
-_OF_KIND = (
-    "vendor_id",
-    "cpu family",
-    "model",
-    "flags",
-    "CPU ",
-    "Features",
-)  # lines of /proc/cpuinfo; the last two: ARM's
+# lines of /proc/cpuinfo; the last two are ARM's
+_OF_KIND = ("vendor_id", "cpu family", "model", "flags", "CPU ", "Features")
 _building = threading.Lock()
 
 
