@@ -9,6 +9,8 @@ from torch import Tensor, nn
 import visto.learn.engine as engine
 from visto.errors import ResourceError, UsageError
 from visto.learn.engine import Engine, check_device, choose, disagreement
+from visto.models.convolution import Convolution
+from visto.native import winograd
 
 
 class Slow(nn.Module):
@@ -36,6 +38,45 @@ def test_the_faster_is_taken_where_it_is_clearly_so(monkeypatch: pytest.MonkeyPa
     found = chosen(monkeypatch, times | {"fp32 contiguous": 0.05})
     assert (found.precision, found.layout) == ("fp32", "contiguous")
     assert "2.0 times as fast" in found.reason
+
+
+def by_winograd(monkeypatch: pytest.MonkeyPatch, seconds: float, gap: float = 0.0, outputs: int = 32) -> Engine:
+    """What is chosen where a step by Winograd's method takes so long, and a direct one a tenth of a second."""
+    monkeypatch.setattr(engine, "has_fast_bf16", lambda device: True)
+    monkeypatch.setattr(winograd, "can_convolve", lambda: True)
+    monkeypatch.setattr(engine, "disagreement", lambda *a: gap if a[2].convolutions == "winograd" else 0.0)
+    monkeypatch.setattr(engine, "_trial", lambda e, *_: lambda: seconds if e.convolutions == "winograd" else 0.1)
+    return choose("auto", "cpu", Convolution(32, outputs), torch.zeros(1, 32, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("how", "convolutions"),
+    [
+        ({"seconds": 0.05}, "winograd"),
+        ({"seconds": 0.13}, "winograd"),
+        ({"seconds": 0.2}, "direct"),
+        ({"seconds": 0.05, "gap": 0.4}, "direct"),
+        ({"seconds": 0.05, "outputs": 24}, "direct"),
+    ],
+)
+def test_winograd_is_taken_where_it_suits_agrees_and_is_not_slower(
+    monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], convolutions: str
+) -> None:
+    found = by_winograd(monkeypatch, **how)
+    assert found.convolutions == convolutions and Engine.of(found.decisions()) == found
+    assert ("convolutions by Winograd" in found.reason) == (convolutions == "winograd")
+    assert ("differs from fp32 by 40%" in found.reason) == ("gap" in how)
+
+
+def test_winograd_is_missed_where_a_run_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, wanted = Convolution(32, 32), Engine(precision="bf16", convolutions="winograd")
+    monkeypatch.setattr(winograd, "can_convolve", lambda: True)
+    for chosen_one, there in ((wanted, True), (Engine(precision="bf16"), False)):
+        chosen_one.module(layer)
+        assert layer.by_winograd == there
+    monkeypatch.setattr(winograd, "can_convolve", lambda: False)
+    with pytest.raises(ResourceError, match="Winograd"):
+        wanted.module(layer)
 
 
 def test_what_takes_no_time_is_not_chosen_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,4 +144,4 @@ class Broken(nn.Module):
 
 
 def test_one_infinite_gradient_is_enough_to_distrust_bf16() -> None:
-    assert disagreement(Broken(), torch.ones(2, 1, 2, 2)) == float("inf")
+    assert disagreement(Broken(), torch.ones(2, 1, 2, 2), Engine(precision="bf16")) == float("inf")

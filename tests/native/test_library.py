@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def again() -> bool:
     """Whether a process that starts now has the loops."""
     library._library.cache_clear()
-    return library.library() is not None
+    return library.library("pixels") is not None
 
 
 def zoomed() -> torch.Tensor | None:
@@ -64,19 +64,23 @@ def test_what_was_damaged_is_built_anew(folder: Path, content: str) -> None:
 def test_another_source_compiler_or_processor_is_another_library(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = tmp_path / "pixels.c"
-    source.write_bytes(library._SOURCE.read_bytes() + b"\n")
-    keys = {library._key(sys.executable), library._key(__file__)}
+    for source in library._HERE.glob("*.[ch]"):
+        shutil.copy(source, tmp_path)
+    keys = {library._key("winograd", compiler) for compiler in (sys.executable, __file__)}
+    keys.add(library._key("pixels", __file__))
     monkeypatch.setattr(library, "_processor", lambda: "another")
-    keys.add(library._key(__file__))
-    monkeypatch.setattr(library, "_SOURCE", source)
-    keys.add(library._key(__file__))
-    assert len(keys) == 4
+    keys.add(library._key("winograd", __file__))
+    monkeypatch.setattr(library, "_HERE", tmp_path)
+    assert library._key("winograd", __file__) in keys
+    with (tmp_path / "points.h").open("a") as file:  # what a source includes counts as well
+        file.write("\n")
+    keys.add(library._key("winograd", __file__))
+    assert len(keys) == 5
 
 
 @needs_compiler
 def test_two_may_build_at_once(folder: Path) -> None:
-    words = "from visto.native.library import library; assert library() is not None"
+    words = "from visto.native.library import library; assert library('pixels') is not None"
     running = [subprocess.Popen([sys.executable, "-c", words]) for _ in range(2)]
     assert [process.wait(60) for process in running] == [0, 0]
     assert again() and not list(folder.glob(".*"))

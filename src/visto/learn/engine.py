@@ -6,7 +6,7 @@ Nothing is compiled: on two cores torch.compile made the steps of these nets slo
 import contextlib
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from visto.errors import ResourceError, UsageError
+from visto.models.convolution import Convolution
+from visto.native import winograd
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("cpu", "cuda")
@@ -23,17 +25,23 @@ LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 # bf16 keeps 8 bits: with sound kernels the logits of a fresh model differ by about 0.5 % of their spread, with a
 # broken one by more than the spread itself
 _TOLERANCE = 0.1
+_MORE_TOLERANCE = 0.3  # for Winograd's method, which is about twice as rough: 10 to 15 % for some fresh models on noise
 _ROUNDS = 3
+_DOUBTS = 6  # more of them, before anything but the first candidate is taken
 _CLEARLY = 0.7  # of the first candidate's time: less is noise on a shared machine
 _NOTHING = 0.005  # seconds of a trial step: below, there is nothing to gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """``reason`` says why this ``precision``; ``seconds`` are those of a trial step with each candidate measured."""
+    """``reason`` says why this ``precision``; ``seconds`` are those of a trial step with each candidate measured.
+
+    ``convolutions``: "direct", or "winograd" for those of 3×3 pixels that can learn so (``visto.models.convolution``).
+    """
 
     precision: str
     layout: str = "channels_last"
+    convolutions: str = "direct"
     device: str = "cpu"
     reason: str = "as asked"
     seconds: Mapping[str, float] | None = None
@@ -54,10 +62,21 @@ class Engine:
         return contextlib.nullcontext()
 
     def module(self, module: nn.Module) -> nn.Module:
-        """The module on the device, its filters laid out as chosen; the same object."""
+        """The module on the device, its filters laid out as chosen; the same object.
+
+        Raises ResourceError where Winograd's method was chosen and cannot be had here.
+        """
         if self.device == "cuda":  # the same sums each time, and fp32 that is fp32
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        by_winograd = self.convolutions == "winograd"
+        if by_winograd and not winograd.can_convolve():
+            raise ResourceError(
+                "this run learns with convolutions by Winograd's method, which cannot be built here",
+                hint="install a C compiler (gcc), as when it began; or begin anew in another folder",
+            )
+        for part in _convolutions(module):
+            part.by_winograd = by_winograd
         return module.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload, no-any-return]
 
     def images(self, images: Tensor) -> Tensor:
@@ -86,7 +105,8 @@ def check_device(device: str) -> None:
 def choose(wanted: str, device: str, model: nn.Module, images_nchw: Tensor) -> Engine:
     """How to learn fastest with answers as in fp32, by trial steps of the run's own model on some of its images.
 
-    ``auto`` tries bf16 where the hardware has it and its answers agree; what is asked for by name is not measured.
+    ``auto`` tries bf16 where the hardware has it and its answers agree, and with it convolutions by Winograd's method;
+    what is asked for by name is not measured.
     Raises UsageError for a precision that is not in PRECISIONS.
     """
     if wanted not in PRECISIONS:
@@ -95,36 +115,73 @@ def choose(wanted: str, device: str, model: nn.Module, images_nchw: Tensor) -> E
         return Engine(precision=wanted, device=device)
     if not has_fast_bf16(device):
         return _fastest(["fp32"], device, model, images_nchw, "this processor has no fast bf16")
-    gap = disagreement(model, images_nchw, device)
+    gap = disagreement(model, images_nchw, Engine(precision="bf16", device=device))
     if not gap < _TOLERANCE:
         words = f"bf16 goes wrong on this processor: it differs from fp32 by {gap:.0%}"
         return _fastest(["fp32"], device, model, images_nchw, words)
-    return _fastest(
-        ["bf16", "fp32"], device, model, images_nchw, "this processor has fast bf16, and it agrees with fp32"
-    )
+    words = "this processor has fast bf16, and it agrees with fp32"
+    return _by_winograd(_fastest(["bf16", "fp32"], device, model, images_nchw, words), model, images_nchw)
 
 
 def _fastest(precisions: list[str], device: str, model: nn.Module, images: Tensor, reason: str) -> Engine:
-    """The first candidate, unless another is clearly faster: chance must not choose, or no run could be repeated."""
+    """The first candidate, unless another is clearly faster."""
     candidates = [Engine(precision=p, layout=layout, device=device) for p in precisions for layout in LAYOUTS]
-    steps = [_trial(engine, model, images) for engine in candidates]
-    for step in steps:  # once to warm up
-        step()
-    # in turns, the best of each: another process on the cores then spoils no candidate alone
-    seconds = [step() for step in steps]
-    for _ in range(_ROUNDS - 1):
-        hopeful = [k for k, s in enumerate(seconds) if k == 0 or s < seconds[0]]
-        seconds = [min(s, steps[k]()) if k in hopeful else s for k, s in enumerate(seconds)]
-    best = min(range(len(candidates)), key=seconds.__getitem__)
+    seconds, best = _timed([_trial(engine, model, images) for engine in candidates])
     measured = {f"{c.precision} {c.layout}": round(s, 5) for c, s in zip(candidates, seconds, strict=True)}
-    if seconds[0] < _NOTHING or seconds[best] > _CLEARLY * seconds[0]:
+    if best == 0:
         return replace(candidates[0], reason=reason, seconds=measured)
     first, chosen = candidates[0], candidates[best]
     factor = f"{seconds[0] / seconds[best]:.1f} times as fast here as {first.precision} in {first.layout} layout"
     return replace(chosen, reason=f"{reason}; {chosen.layout} layout: {factor}", seconds=measured)
 
 
-def _trial(engine: Engine, model: nn.Module, images: Tensor) -> Any:
+def _by_winograd(direct: Engine, model: nn.Module, images: Tensor) -> Engine:
+    """The same with Winograd's method, unless there is nothing to gain, it goes wrong, or is clearly slower."""
+    known = dict(direct.seconds or {})
+    name = f"{direct.precision} {direct.layout}"
+    can = direct.precision == "bf16" and direct.device == "cpu" and known[name] >= _NOTHING
+    if not can or not any(part.suits() for part in _convolutions(model)) or not winograd.can_convolve():
+        return direct
+    other = replace(direct, convolutions="winograd")
+    gap = disagreement(model, images, other)
+    if not gap < _MORE_TOLERANCE:
+        return replace(direct, reason=f"{direct.reason}; not by Winograd's method: it differs from fp32 by {gap:.0%}")
+    seconds, best = _timed([_trial(engine, model, images) for engine in (other, direct)])
+    known |= {name: min(known[name], round(seconds[1], 5)), f"{name} winograd": round(seconds[0], 5)}
+    if best == 1:
+        return replace(direct, seconds=known)
+    return replace(other, seconds=known, reason=f"{direct.reason}; convolutions by Winograd's method")
+
+
+def _timed(steps: Sequence[Callable[[], float]]) -> tuple[list[float], int]:
+    """The best seconds of each step, and which to take: the first, unless another is clearly faster.
+
+    Chance must not choose, or no run could be repeated.
+    """
+    for step in steps:  # once to warm up
+        step()
+    # in turns, the best of each: another process on the cores then spoils no candidate alone
+    seconds = [step() for step in steps]
+
+    def again(which: Iterable[int]) -> None:
+        for k in which:
+            seconds[k] = min(seconds[k], steps[k]())
+
+    for _ in range(_ROUNDS - 1):
+        again([k for k in range(len(steps)) if k == 0 or seconds[k] < seconds[0]])
+    best = min(range(len(steps)), key=seconds.__getitem__)
+    for _ in range(_DOUBTS):
+        if seconds[0] < _NOTHING or seconds[best] > _CLEARLY * seconds[0]:
+            return seconds, 0
+        again([0, best])  # the first may have had bad luck
+    return seconds, best
+
+
+def _convolutions(module: nn.Module) -> list[Convolution]:
+    return [part for part in module.modules() if isinstance(part, Convolution)]
+
+
+def _trial(engine: Engine, model: nn.Module, images: Tensor) -> Callable[[], float]:
     """A function that does a step forward and back on a copy and gives its seconds."""
     twin = engine.module(copy.deepcopy(model)).train()
     ready = engine.images(images)
@@ -143,16 +200,15 @@ def _trial(engine: Engine, model: nn.Module, images: Tensor) -> Any:
     return step
 
 
-def disagreement(model: nn.Module, images_nchw: Tensor, device: str = "cpu") -> float:
-    """The largest relative gap between bf16 and fp32, over the outputs and over the last matrix's gradient.
+def disagreement(model: nn.Module, images_nchw: Tensor, low: Engine) -> float:
+    """The largest relative gap between ``low`` and fp32, over the outputs and over the last matrix's gradient.
 
     Works on a copy in training mode, without dropout; relative to the norm of the fp32 value. Infinite where any other
     gradient is: the bf16 kernels of torch 2.13 leave parts of it unwritten for filters larger than what they filter
     (7×7 on 2×2 pixels).
     """
     results: list[list[Tensor]] = []
-    for precision in ("fp32", "bf16"):
-        engine = Engine(precision=precision, device=device)
+    for engine in (Engine(precision="fp32", device=low.device), low):
         twin = engine.module(copy.deepcopy(model)).train()
         for module in twin.modules():
             if isinstance(module, nn.Dropout):
@@ -165,8 +221,8 @@ def disagreement(model: nn.Module, images_nchw: Tensor, device: str = "cpu") -> 
             return float("inf")
         results.append([o.detach().float() for o in outputs] + gradients[-1:])
     gaps = [
-        float((low - high).norm() / high.norm().clamp_min(1e-6))
-        for high, low in zip(results[0], results[1], strict=True)
+        float((rough - exact).norm() / exact.norm().clamp_min(1e-6))
+        for exact, rough in zip(results[0], results[1], strict=True)
     ]
     return max(gaps)
 

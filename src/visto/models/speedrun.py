@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from visto.errors import UsageError
 from visto.models.activations import activation as activation_named
+from visto.models.convolution import Convolution
 
 _PATCH = 2  # pixels a side
 _LARGEST = 48  # pixels a side: larger images are averaged down by a whole number first
@@ -70,18 +71,14 @@ class Group(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, activation: str, *, halve: bool, momentum: float) -> None:
         super().__init__()
-        self.widen = _convolution(inputs, outputs)
+        self.widen = _convolution(inputs, outputs, pooled=halve)  # before norm and activation: a quarter of their work
         self.widen_norm = Norm(outputs, momentum)
         self.deepen = _convolution(outputs, outputs)
         self.deepen_norm = Norm(outputs, momentum)
         self.activation = activation_named(activation)
-        self.halve = halve
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.widen(x)
-        if self.halve:  # before norm and activation, which then have a quarter of the work
-            x = F.max_pool2d(x, 2)
-        x = self.activation(self.widen_norm(x))
+        x = self.activation(self.widen_norm(self.widen(x)))
         out: Tensor = self.activation(self.deepen_norm(self.deepen(x)))
         return out
 
@@ -138,8 +135,8 @@ def speedrun(
     return Speedrun(whitening, nn.Sequential(*groups), head, stride)
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+def _convolution(inputs: int, outputs: int, *, pooled: bool = False) -> Convolution:
+    layer = Convolution(inputs, outputs, pooled=pooled)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[: min(inputs, outputs)])
     return layer

@@ -20,9 +20,12 @@ from pathlib import Path
 from visto.errors import ResourceError
 from visto.files import cache_folder, write_bytes
 
-_SOURCE = Path(__file__).with_name("pixels.c")
+_HERE = Path(__file__).parent
 _COMPILERS = ("cc", "gcc", "clang")
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
+_FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
+# by the name of a library: the files it is made from, the first includes the others, and flags of its own
+_SOURCES = {"pixels": ("pixels.c",), "winograd": ("winograd.c", "points.h")}
+_OWN_FLAGS = {"pixels": ("-ffp-contract=off",), "winograd": ("-O2", "-fopenmp")}  # -O3: twice the time to build
 _TIME_LIMIT = 60  # seconds; it takes half of one
 _FOLDER = "native"
 # lines of /proc/cpuinfo; the last two are ARM's
@@ -30,14 +33,14 @@ _OF_KIND = ("vendor_id", "cpu family", "model", "flags", "CPU ", "Features")
 _building = threading.Lock()
 
 
-def library() -> ctypes.CDLL | None:
+def library(name: str) -> ctypes.CDLL | None:
     """The compiled loops; None where there is no compiler, it fails, or the folder cannot be used or trusted."""
     with _building:
-        return _library()
+        return _library(name)
 
 
 @functools.cache
-def _library() -> ctypes.CDLL | None:
+def _library(name: str) -> ctypes.CDLL | None:
     try:
         compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
         if compiler is None:
@@ -46,8 +49,8 @@ def _library() -> ctypes.CDLL | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(folder):
             return None
-        key = _key(compiler)
-        return ctypes.CDLL(str(_kept(folder, key) or _built(folder, key, compiler)))
+        key = _key(name, compiler)
+        return ctypes.CDLL(str(_kept(folder, key) or _built(name, folder, key, compiler)))
     except (OSError, subprocess.SubprocessError, ResourceError):
         return None
 
@@ -63,11 +66,16 @@ def _is_ours(folder: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
-def _key(compiler: str) -> str:
+def _key(name: str, compiler: str) -> str:
     """What the library is made from, by what, and for which processor."""
     status = os.stat(compiler)
-    parts = (*_FLAGS, compiler, str(status.st_size), str(status.st_mtime_ns), _processor())
-    return hashlib.sha256("\0".join(parts).encode() + _SOURCE.read_bytes()).hexdigest()[:32]
+    parts = (*_flags(name), compiler, str(status.st_size), str(status.st_mtime_ns), _processor())
+    source = b"".join((_HERE / file).read_bytes() for file in _SOURCES[name])
+    return hashlib.sha256("\0".join(parts).encode() + source).hexdigest()[:32]
+
+
+def _flags(name: str) -> tuple[str, ...]:
+    return _FLAGS + _OWN_FLAGS[name]
 
 
 def _processor() -> str:
@@ -91,10 +99,10 @@ def _name(key: str, content: bytes) -> str:
     return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}.so"
 
 
-def _built(folder: Path, key: str, compiler: str) -> Path:
+def _built(name: str, folder: Path, key: str, compiler: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="visto-native-") as made:
-        out = Path(made) / "pixels.so"
-        command = [compiler, *_FLAGS, "-o", str(out), str(_SOURCE), "-lm"]
+        out = Path(made) / f"{name}.so"
+        command = [compiler, *_flags(name), "-o", str(out), str(_HERE / _SOURCES[name][0]), "-lm"]
         subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIME_LIMIT)  # noqa: S603
         content = out.read_bytes()
     path = folder / _name(key, content)

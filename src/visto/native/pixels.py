@@ -20,7 +20,7 @@ def zoomed(images: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor | None:
 
     Where ``mirrored`` (N, bool), the image is first mirrored left and right. None where this cannot be had.
     """
-    if not _suits(images) or (loops := library()) is None:
+    if not _suits(images) or (loops := library("pixels")) is None:
         return None
     n, channels, height, width = images.shape
     out = _like(images, np.uint8)
@@ -43,7 +43,7 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
     """
     if images.numel() < _WORTH_IT or mean.dtype != torch.float32 or not _suits(images):
         return None
-    if (loops := library()) is None:
+    if (loops := library("pixels")) is None:
         return None
     n, _, height, width = images.shape
     out = _like(images, np.float32)

@@ -15,6 +15,7 @@ from visto.learn.features import Upper
 from visto.models import build_model
 from visto.models.backbone import Backbone
 from visto.models.folded import folded
+from visto.native import winograd
 from visto.preprocess import PREPROCESS
 from visto.tasks import TASKS
 
@@ -97,7 +98,10 @@ def _transfer(recipe: Recipe, images: int, validation: int) -> Cost:
 
 
 def _engine() -> Engine:
-    return Engine(precision="bf16" if has_fast_bf16() else "fp32")
+    return Engine(
+        precision="bf16" if has_fast_bf16() else "fp32",
+        convolutions="winograd" if winograd.can_convolve() else "direct",
+    )
 
 
 def _timed(step: Callable[[], object]) -> float:
