@@ -85,10 +85,10 @@ def test_a_classifier_of_images_of_any_size(tmp_path: Path, crop: str) -> None:
 @pytest.mark.parametrize("pool", ["last", "mean"])
 def test_an_image_that_is_read_row_by_row(tmp_path: Path, name: str, pool: str) -> None:
     layers = {"layers": 2, "hidden": 8, "pool": pool, **({} if name == "attention" else {"bidirectional": True})}
-    recogniser = TorchRecogniser(bundle(tmp_path / "a.visto", name, size=(6, 8), arguments=layers))
+    recogniser = TorchRecogniser(bundle(tmp_path / "a.visto", name, size=(3, 8), arguments=layers))
     graph = whole(recogniser, body(recogniser, name))
     for n in (1, 3):
-        given_images = images(n, 6, 8)
+        given_images = images(n, 3, 8)
         expected = recogniser.tensors(recogniser.fit(decoded(given_images)))["scores"]
         assert answers_of(graph, given_images)["scores"] == pytest.approx(expected.numpy(), abs=1e-5)
 
