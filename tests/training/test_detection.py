@@ -1,11 +1,6 @@
 """Boxes from the list to the answer: train, resume, evaluate, compare, predict, fine-tune, and what is refused."""
 
 import json
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.scenes import CLASSES, Thing, make_scenes, scene, write_scenes
+from tests.training.killing import killed
 
 import visto
 from visto.__main__ import run
@@ -32,6 +28,7 @@ from visto.training.settle import check_suited
 from visto.types import Boxes, Silent, Size
 
 ALONE: list[Thing] = [("square", 8, 8, 28, 28)]
+FROM_SCRATCH: Any = {"size": 64, "batch_size": 8, "precision": "fp32", "scratch": True}
 BOTH: list[Thing] = [*ALONE, ("disc", 36, 30, 58, 52)]
 
 
@@ -178,31 +175,28 @@ def test_a_model_for_labels_is_not_judged_on_boxes(trained: Model, data: Dataset
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("model", ["yolo", "faster_rcnn"])
-def test_a_killed_run_ends_the_same(model: str, data: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Request(model="yolo", epochs=3.0, **FROM_SCRATCH),
+        Request(model="faster_rcnn", epochs=3.0, arguments={"width": 8, "hidden": 16, "proposals": 10}, **FROM_SCRATCH),
+    ],
+    ids=lambda asked: asked.model,
+)
+def test_a_killed_run_ends_the_same(asked: Request, data: Dataset, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; import visto; from visto.training import train; "
         "from visto.recipes import Request; from visto.types import Silent; "
-        f"request = Request(model='{model}', size=64, epochs=5.0, batch_size=8, precision='fp32', scratch=True); "
-        "train(visto.read(sys.argv[1]), Path(sys.argv[2]), request, voice=Silent(), threads=1, resume='r' in sys.argv)"
+        f"train(visto.read(sys.argv[1]), Path(sys.argv[2]), {asked!r}, voice=Silent(), threads=1)"
     )
-
-    def command(out: Path, how: str) -> list[str]:
-        return [sys.executable, "-c", script, data.source, str(out), how]
-
-    subprocess.run(command(tmp_path / "whole.visto", "a"), check=True)
-    out = tmp_path / "m.visto"
-    process = subprocess.Popen(command(out, "a"))
-    while not (tmp_path / "m.run" / "state").exists() and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(random.Random(0).uniform(0.2, 1))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    whole, out = tmp_path / "whole.visto", tmp_path / "m.visto"
+    train(data, whole, asked, voice=Silent(), threads=1)
+    killed(["-c", script, data.source, str(out)], (tmp_path / "m.run" / "state").exists)
     assert not out.exists()
-    subprocess.run(command(out, "r"), check=True)
+    train(data, out, asked, voice=Silent(), threads=1, resume=True)
     for name in ("weights.safetensors", "data.safetensors"):
-        assert (out / name).read_bytes() == (tmp_path / "whole.visto" / name).read_bytes()
-    one, other = (visto.load(path).bundle.manifest for path in (out, tmp_path / "whole.visto"))
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    one, other = (visto.load(path).bundle.manifest for path in (out, whole))
     assert (one.head, one.metrics) == (other.head, other.metrics)
 
 

@@ -1,10 +1,8 @@
 """A series to foretell, from a file to forecasts: learnt, judged, compared, killed and gone on with."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from tests.training.killing import VISTO, killed
 
 import visto
+from visto.__main__ import run
 from visto.data.windows import for_judging, rows_needed
 from visto.errors import DataError, GateError, UsageError
 from visto.exporting import onnx_file, step_graph
@@ -254,36 +254,36 @@ def test_the_report_shows_it(learnt: visto.Model) -> None:
     assert "<script src" not in page
 
 
-def test_the_commands(place: Path, sales: Path, linear: visto.Model) -> None:
-    def visto_(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "visto", *arguments], capture_output=True, text=True, check=True, cwd=place
-        )
+def test_the_commands(
+    place: Path,
+    sales: Path,
+    linear: visto.Model,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+
+    def visto_(*arguments: str) -> str:
+        assert run(list(arguments)) == 0
+        return capsys.readouterr().out
 
     bundle = str(linear.path)
-    said = json.loads(visto_("predict", bundle, str(sales), "--json", "--draw", "drawn").stdout)
+    said = json.loads(visto_("predict", bundle, str(sales), "--json", "--draw", "drawn"))
     assert [one["step"] for one in said["answers"]] == [1, 2, 3]
     assert said["confidence"] == 0.9
     assert all(one["low"] < one["value"] < one["high"] for one in said["answers"])
     assert (place / "drawn" / "sales.csv.png").read_bytes().startswith(b"\x89PNG")
-    judged = visto_("evaluate", bundle, str(sales)).stdout
+    judged = visto_("evaluate", bundle, str(sales))
     assert "better than the last value again (naive)" in judged
-    assert "the last 24 steps, of which come the next 3" in visto_("info", bundle).stdout
+    assert "the last 24 steps, of which come the next 3" in visto_("info", bundle)
 
 
 def test_a_killed_run_ends_the_same(place: Path, sales: Path) -> None:
-    command = [sys.executable, "-m", "visto", "train", str(sales), "--model", "rnn", "--epochs", "40", "--quiet"]
+    command = ["train", str(sales), "--model", "rnn", "--epochs", "10", "--quiet"]
     command += ["--threads", "1", "--patience", "0", "--set", "hidden=8"]
     out = [place / "whole.visto", place / "killed.visto"]
-    subprocess.run([*command, "-o", str(out[0])], check=True)
-    process = subprocess.Popen([*command, "-o", str(out[1])])
-    state = place / "killed.run" / "state"
-    for _ in range(300):
-        if state.exists() or process.poll() is not None:
-            break
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    subprocess.run([*command, "-o", str(out[1]), "--resume"], check=True)
+    assert run([*command, "-o", str(out[0])]) == 0
+    killed([*VISTO, *command, "-o", str(out[1])], (place / "killed.run" / "state").exists)
+    assert run([*command, "-o", str(out[1]), "--resume"]) == 0
     first, second = ((path / "weights.safetensors").read_bytes() for path in out)
     assert first == second

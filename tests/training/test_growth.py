@@ -1,10 +1,6 @@
 """The learning curve: nested parts, a power law through the points, a forecast, and words that it bears out."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -17,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.training.killing import VISTO, killed
 
 import visto
 from visto.__main__ import run
@@ -31,7 +28,7 @@ from visto.training.growth import PARTS, Point, curve, epochs_by_the_clock, nest
 from visto.training.power_law import forecast
 from visto.types import Figure, Label, Labels
 
-TINY = ["--model", "mlp", "--set", "hidden=[16]", "--epochs", "4", "--threads", "1", "--quiet"]
+TINY = ["--model", "mlp", "--set", "hidden=[16]", "--epochs", "4", "--threads", "1", "--precision", "fp32", "--quiet"]
 
 
 @pytest.fixture(autouse=True)
@@ -245,13 +242,7 @@ def test_it_is_printed(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.timeout(120)
 def test_killed_in_the_middle_it_ends_the_same(drawn: Path, tmp_path: Path) -> None:
     out = tmp_path / "g.visto"
-    process = subprocess.Popen([sys.executable, "-m", "visto", *command(out, "--learning-curve")])
-    while len(list(tmp_path.glob("g.run/curve/*.run/state"))) < 2 and process.poll() is None:
-        time.sleep(0.001)
-        if len(list(tmp_path.glob("g.run/curve/*.run"))) == 2:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    killed([*VISTO, *command(out, "--learning-curve")], lambda: len(list(tmp_path.glob("g.run/curve/*.run"))) >= 2)
     assert out.exists()
     assert list(tmp_path.glob("g.run/curve/*.visto"))
     assert run(command(out, "--resume")) == 0

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "visto", "train", "digits", "--epochs", "8", "--patience", "7", "--quiet"]
+from visto.__main__ import run
+
+COMMAND = ["train", "digits", "--epochs", "8", "--patience", "7", "--precision", "fp32", "--quiet"]
+VISTO = [sys.executable, "-m", "visto"]
 KILLS = int(os.environ.get("VISTO_KILLS", "3"))
 THREADS = os.environ.get("VISTO_KILL_THREADS", "1")
 
@@ -31,7 +34,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, float]:
     """The weights of a run that nobody stops, and the seconds it takes."""
     out = tmp_path_factory.mktemp("unbroken") / "digits.visto"
     began = time.monotonic()
-    subprocess.run(command(out), check=True)
+    subprocess.run([*VISTO, *command(out)], check=True)
     return weights(out), time.monotonic() - began
 
 
@@ -41,12 +44,12 @@ def test_a_killed_run_ends_the_same(kill: int, unbroken: tuple[bytes, float], tm
     expected, seconds = unbroken
     moment = random.Random(kill).uniform(0.1, 1.0) * seconds
     out = tmp_path / "digits.visto"
-    process = subprocess.Popen(command(out))
+    process = subprocess.Popen([*VISTO, *command(out)])
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    subprocess.run(command(out, "--resume"), check=True)
+    assert run(command(out, "--resume")) == 0
     assert weights(out) == expected
     assert not list(tmp_path.rglob("*.part"))

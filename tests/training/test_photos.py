@@ -1,16 +1,12 @@
 """Photos by the command line: transfer, preparation, balance, and what they refuse."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.training.killing import VISTO, killed
 
 import visto
 from visto.__main__ import run
@@ -61,19 +57,12 @@ def test_photos_are_learnt_by_transfer_and_the_reason_is_said(
 def test_a_killed_transfer_ends_the_same(tmp_path: Path) -> None:
     data = photos(tmp_path / "photos", {"across": 24, "down": 24})
     # the precision that a run chooses by itself rests on measured times: another run may choose another
-    command = [sys.executable, "-m", "visto", "train", str(data), *QUICK, "-q", "--precision", "fp32"]
-    began = time.monotonic()
-    subprocess.run([*command, "-o", "whole.visto"], check=True)
-    took = time.monotonic() - began
-    for k, share in enumerate((0.6, 0.85)):
-        out = f"killed{k}.visto"
-        process = subprocess.Popen([*command, "-o", out])
-        try:
-            process.wait(share * took)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-        subprocess.run([*command, "-o", out, "--resume"], check=True)
+    command = ["train", str(data), *QUICK, "-q", "--precision", "fp32"]
+    assert run([*command, "-o", "whole.visto"]) == 0
+    for kept in ("features", "state"):
+        out = f"{kept}.visto"
+        killed([*VISTO, *command, "-o", out], Path(f"{kept}.run", kept).exists)
+        assert run([*command, "-o", out, "--resume"]) == 0
         assert Path(out, "weights.safetensors").read_bytes() == Path("whole.visto/weights.safetensors").read_bytes()
 
 

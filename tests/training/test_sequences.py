@@ -1,19 +1,16 @@
 """Clips and series from the folder to the answer: what is learnt, what is kept, and that a killed run goes on."""
 
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.training.killing import VISTO, killed
 from torch import nn
 
 import visto
+from visto.__main__ import run
 from visto.bundle import read_bundle
 from visto.data.augment_steps import STEP_AUGMENTATIONS, augment_steps
 from visto.data.cache import materialise
@@ -71,18 +68,11 @@ def test_a_killed_run_ends_the_same(clips: Path, tmp_path: Path, how: list[str])
     settings += ["--threads", "1", "--precision", "fp32", "--no-samples"]
 
     def command(out: Path, *more: str) -> list[str]:
-        return [sys.executable, "-m", "visto", "train", str(clips), "-o", str(out), *settings, "--quiet", *more]
+        return ["train", str(clips), "-o", str(out), *settings, "--quiet", *more]
 
-    began = time.monotonic()
-    subprocess.run(command(tmp_path / "a.visto"), check=True)
-    seconds = time.monotonic() - began
-    process = subprocess.Popen(command(tmp_path / "b.visto"))
-    try:
-        process.wait(random.Random(0).uniform(0.5, 0.9) * seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(command(tmp_path / "b.visto", "--resume"), check=True)
+    assert run(command(tmp_path / "a.visto")) == 0
+    killed([*VISTO, *command(tmp_path / "b.visto")], (tmp_path / "b.run" / "state").exists)
+    assert run(command(tmp_path / "b.visto", "--resume")) == 0
     one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("a.visto", "b.visto"))
     assert one == other
 
