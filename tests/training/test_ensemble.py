@@ -28,7 +28,7 @@ from visto.training.ensemble import made_together, select, verdict
 from visto.training.second_look import first_look
 from visto.types import Figure
 
-TINY = ["--model", "mlp", "--set", "hidden=[32]", "--epochs", "10", "--threads", "1"]
+TINY = ["--model", "mlp", "--set", "hidden=[32]", "--epochs", "10", "--threads", "1", "--precision", "fp32"]
 SEEDS = (5, 6, 7)
 
 
@@ -71,6 +71,7 @@ def test_members_are_the_models_that_their_seeds_make(trained: Path, tmp_path: P
             arguments={"hidden": [32]},
             epochs=10,
             seed=seed,
+            precision="fp32",
             threads=1,
         )
         for name, value in alone.bundle.weights.items():

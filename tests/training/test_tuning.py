@@ -2,25 +2,42 @@
 
 import json
 import shutil
-import signal
-import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.training.killing import killed
 
 import visto
 from visto.__main__ import run
 from visto.bundle import read_bundle, seen_before
 from visto.data import read
 from visto.errors import Interrupted, UsageError
+from visto.learn import gradient
+from visto.learn.engine import Engine
 from visto.training.tuning import search
 from visto.training.tuning.trial import attempt
 
 TINY = ["--model", "mlp", "--set", "hidden=[16]", "--epochs", "6", "--trials", "8", "--threads", "1", "--quiet"]
+
+# the precision that a run chooses by itself rests on measured times: another run may choose another
+IN_FP32 = """
+import visto.learn.gradient as learner
+from visto.__main__ import main
+from visto.learn.engine import Engine
+learner.choose = lambda wanted, device, *_: Engine(precision="fp32", device=device)
+main()
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_fp32() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradient, "choose", lambda wanted, device, *_: Engine(precision="fp32", device=device))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -148,11 +165,7 @@ def test_what_was_tried_before_a_stop_is_not_tried_again(
 @pytest.mark.timeout(120)
 def test_killed_half_way_it_goes_on(tuned: Path, tmp_path: Path) -> None:
     out, journal = tmp_path / "t.visto", tmp_path / "t.run" / "study.jsonl"
-    process = subprocess.Popen([sys.executable, "-m", "visto", *command(out)])
-    while process.poll() is None and not (journal.exists() and journal.read_text().count('"result"') >= 3):
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    killed(["-c", IN_FP32, *command(out)], lambda: journal.exists() and journal.read_text().count('"result"') >= 3)
     assert not out.exists()
     with journal.open("a") as file:
         file.write('{"op_code": 4, "half a line')
