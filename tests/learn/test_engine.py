@@ -40,42 +40,42 @@ def test_the_faster_is_taken_where_it_is_clearly_so(monkeypatch: pytest.MonkeyPa
     assert "2.0 times as fast" in found.reason
 
 
-def by_winograd(monkeypatch: pytest.MonkeyPatch, seconds: float, gap: float = 0.0, outputs: int = 32) -> Engine:
-    """What is chosen where a step by Winograd's method takes so long, and a direct one a tenth of a second."""
+def natively(monkeypatch: pytest.MonkeyPatch, seconds: float, gap: float = 0.0, outputs: int = 32) -> Engine:
+    """What is chosen where a step with native kernels takes so long, and one without a tenth of a second."""
     monkeypatch.setattr(engine, "has_fast_bf16", lambda device: True)
     monkeypatch.setattr(winograd, "can_convolve", lambda: True)
-    monkeypatch.setattr(engine, "disagreement", lambda *a: gap if a[2].convolutions == "winograd" else 0.0)
-    monkeypatch.setattr(engine, "_trial", lambda e, *_: lambda: seconds if e.convolutions == "winograd" else 0.1)
+    monkeypatch.setattr(engine, "disagreement", lambda *a: gap if a[2].kernels == "native" else 0.0)
+    monkeypatch.setattr(engine, "_trial", lambda e, *_: lambda: seconds if e.kernels == "native" else 0.1)
     return choose("auto", "cpu", Convolution(32, outputs), torch.zeros(1, 32, 2, 2))
 
 
 @pytest.mark.parametrize(
-    ("how", "convolutions"),
+    ("how", "kernels"),
     [
-        ({"seconds": 0.05}, "winograd"),
-        ({"seconds": 0.13}, "winograd"),
-        ({"seconds": 0.2}, "direct"),
-        ({"seconds": 0.05, "gap": 0.4}, "direct"),
-        ({"seconds": 0.05, "outputs": 24}, "direct"),
+        ({"seconds": 0.05}, "native"),
+        ({"seconds": 0.13}, "native"),
+        ({"seconds": 0.2}, "torch"),
+        ({"seconds": 0.05, "gap": 0.4}, "torch"),
+        ({"seconds": 0.05, "outputs": 24}, "torch"),
     ],
 )
-def test_winograd_is_taken_where_it_suits_agrees_and_is_not_slower(
-    monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], convolutions: str
+def test_native_kernels_are_taken_where_they_suit_agree_and_are_not_slower(
+    monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], kernels: str
 ) -> None:
-    found = by_winograd(monkeypatch, **how)
-    assert found.convolutions == convolutions and Engine.of(found.decisions()) == found
-    assert ("convolutions by Winograd" in found.reason) == (convolutions == "winograd")
-    assert ("differs from fp32 by 40%" in found.reason) == ("gap" in how)
+    found = natively(monkeypatch, **how)
+    assert found.kernels == kernels and Engine.of(found.decisions()) == found
+    assert ("convolutions by Winograd" in found.reason) == (kernels == "native")
+    assert ("differ from fp32 by 40%" in found.reason) == ("gap" in how)
 
 
-def test_winograd_is_missed_where_a_run_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer, wanted = Convolution(32, 32), Engine(precision="bf16", convolutions="winograd")
+def test_native_kernels_are_missed_where_a_run_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, wanted = Convolution(32, 32), Engine(precision="bf16", kernels="native")
     monkeypatch.setattr(winograd, "can_convolve", lambda: True)
     for chosen_one, there in ((wanted, True), (Engine(precision="bf16"), False)):
         chosen_one.module(layer)
-        assert layer.by_winograd == there
+        assert layer.native == there
     monkeypatch.setattr(winograd, "can_convolve", lambda: False)
-    with pytest.raises(ResourceError, match="Winograd"):
+    with pytest.raises(ResourceError, match="kernels compiled"):
         wanted.module(layer)
 
 

@@ -131,8 +131,8 @@ def test_a_layer_learns_by_it_and_answers_without(pooled: bool) -> None:
     layer = Convolution(64, 32, pooled=pooled)
     images = of_images(4, 64, 8, 8)
     results = []
-    for by_winograd in (False, True):
-        layer.by_winograd = by_winograd
+    for native in (False, True):
+        layer.native = native
         ready = images.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16):
             out = layer.train()(ready)
@@ -151,7 +151,7 @@ def test_a_layer_learns_by_it_and_answers_without(pooled: bool) -> None:
 
 def test_what_does_not_suit_is_convolved_directly() -> None:
     layer = Convolution(24, 32)
-    layer.by_winograd = True
+    layer.native = True
     assert layer.suits() and not layer.suits(first=False) and not Convolution(32, 24).suits()
     images = of_images(1, 24, 5, 5).float()
     exact = F.conv2d(images, layer.weight, padding=1)

@@ -1,6 +1,6 @@
-"""How a run's arithmetic is done: device, precision and layout in memory; measured once, stored, reused at resume.
+"""How a run's arithmetic is done: device, precision, layout, kernels; measured once, stored, reused at resume.
 
-Nothing is compiled: on two cores torch.compile made the steps of these nets slower (``bench/LOG.md``).
+torch.compile is not used: on two cores it made the steps of these nets slower (``bench/LOG.md``).
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from visto.errors import ResourceError, UsageError
 from visto.models.convolution import Convolution
+from visto.models.norm import Norm
 from visto.native import winograd
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -36,12 +37,12 @@ _NOTHING = 0.005  # seconds of a trial step: below, there is nothing to gain
 class Engine:
     """``reason`` says why this ``precision``; ``seconds`` are those of a trial step with each candidate measured.
 
-    ``convolutions``: "direct", or "winograd" for those of 3×3 pixels that can learn so (``visto.models.convolution``).
+    ``kernels``: "torch", or "native" for layers that can learn by loops of our own (``Convolution``, ``Norm``).
     """
 
     precision: str
     layout: str = "channels_last"
-    convolutions: str = "direct"
+    kernels: str = "torch"
     device: str = "cpu"
     reason: str = "as asked"
     seconds: Mapping[str, float] | None = None
@@ -64,19 +65,19 @@ class Engine:
     def module(self, module: nn.Module) -> nn.Module:
         """The module on the device, its filters laid out as chosen; the same object.
 
-        Raises ResourceError where Winograd's method was chosen and cannot be had here.
+        Raises ResourceError where native kernels were chosen and cannot be had here.
         """
         if self.device == "cuda":  # the same sums each time, and fp32 that is fp32
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        by_winograd = self.convolutions == "winograd"
-        if by_winograd and not winograd.can_convolve():
+        native = self.kernels == "native"
+        if native and not winograd.can_convolve():
             raise ResourceError(
-                "this run learns with convolutions by Winograd's method, which cannot be built here",
+                "this run learns by kernels compiled on the machine, which cannot be built here",
                 hint="install a C compiler (gcc), as when it began; or begin anew in another folder",
             )
-        for part in _convolutions(module):
-            part.by_winograd = by_winograd
+        for part in _with_kernels(module):
+            part.native = native
         return module.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload, no-any-return]
 
     def images(self, images: Tensor) -> Tensor:
@@ -105,8 +106,8 @@ def check_device(device: str) -> None:
 def choose(wanted: str, device: str, model: nn.Module, images_nchw: Tensor) -> Engine:
     """How to learn fastest with answers as in fp32, by trial steps of the run's own model on some of its images.
 
-    ``auto`` tries bf16 where the hardware has it and its answers agree, and with it convolutions by Winograd's method;
-    what is asked for by name is not measured.
+    ``auto`` tries bf16 where the hardware has it and its answers agree, and with it native kernels. What is asked for
+    by name is not measured, and does without them.
     Raises UsageError for a precision that is not in PRECISIONS.
     """
     if wanted not in PRECISIONS:
@@ -120,7 +121,7 @@ def choose(wanted: str, device: str, model: nn.Module, images_nchw: Tensor) -> E
         words = f"bf16 goes wrong on this processor: it differs from fp32 by {gap:.0%}"
         return _fastest(["fp32"], device, model, images_nchw, words)
     words = "this processor has fast bf16, and it agrees with fp32"
-    return _by_winograd(_fastest(["bf16", "fp32"], device, model, images_nchw, words), model, images_nchw)
+    return _natively(_fastest(["bf16", "fp32"], device, model, images_nchw, words), model, images_nchw)
 
 
 def _fastest(precisions: list[str], device: str, model: nn.Module, images: Tensor, reason: str) -> Engine:
@@ -135,22 +136,22 @@ def _fastest(precisions: list[str], device: str, model: nn.Module, images: Tenso
     return replace(chosen, reason=f"{reason}; {chosen.layout} layout: {factor}", seconds=measured)
 
 
-def _by_winograd(direct: Engine, model: nn.Module, images: Tensor) -> Engine:
-    """The same with Winograd's method, unless there is nothing to gain, it goes wrong, or is clearly slower."""
-    known = dict(direct.seconds or {})
-    name = f"{direct.precision} {direct.layout}"
-    can = direct.precision == "bf16" and direct.device == "cpu" and known[name] >= _NOTHING
-    if not can or not any(part.suits() for part in _convolutions(model)) or not winograd.can_convolve():
-        return direct
-    other = replace(direct, convolutions="winograd")
-    gap = disagreement(model, images, other)
+def _natively(plain: Engine, model: nn.Module, images: Tensor) -> Engine:
+    """The same with native kernels, unless there is nothing to gain, they go wrong, or are clearly slower."""
+    known = dict(plain.seconds or {})
+    name = f"{plain.precision} {plain.layout}"
+    can = plain.precision == "bf16" and plain.device == "cpu" and known[name] >= _NOTHING
+    if not can or not any(part.suits() for part in _with_kernels(model)) or not winograd.can_convolve():
+        return plain
+    native = replace(plain, kernels="native")
+    gap = disagreement(model, images, native)
     if not gap < _MORE_TOLERANCE:
-        return replace(direct, reason=f"{direct.reason}; not by Winograd's method: it differs from fp32 by {gap:.0%}")
-    seconds, best = _timed([_trial(engine, model, images) for engine in (other, direct)])
-    known |= {name: min(known[name], round(seconds[1], 5)), f"{name} winograd": round(seconds[0], 5)}
+        return replace(plain, reason=f"{plain.reason}; without native kernels: they differ from fp32 by {gap:.0%}")
+    seconds, best = _timed([_trial(engine, model, images) for engine in (native, plain)])
+    known |= {name: min(known[name], round(seconds[1], 5)), f"{name} native": round(seconds[0], 5)}
     if best == 1:
-        return replace(direct, seconds=known)
-    return replace(other, seconds=known, reason=f"{direct.reason}; convolutions by Winograd's method")
+        return replace(plain, seconds=known)
+    return replace(native, seconds=known, reason=f"{plain.reason}; native kernels, convolutions by Winograd's method")
 
 
 def _timed(steps: Sequence[Callable[[], float]]) -> tuple[list[float], int]:
@@ -177,8 +178,8 @@ def _timed(steps: Sequence[Callable[[], float]]) -> tuple[list[float], int]:
     return seconds, best
 
 
-def _convolutions(module: nn.Module) -> list[Convolution]:
-    return [part for part in module.modules() if isinstance(part, Convolution)]
+def _with_kernels(module: nn.Module) -> list[Convolution | Norm]:
+    return [part for part in module.modules() if isinstance(part, Convolution | Norm)]
 
 
 def _trial(engine: Engine, model: nn.Module, images: Tensor) -> Callable[[], float]:

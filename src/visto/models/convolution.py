@@ -12,13 +12,14 @@ from visto.native import winograd
 class Convolution(nn.Conv2d):
     """3×3 pixels, a border of one, no bias; ``pooled``: then the largest of each 2×2 pixels.
 
-    With ``by_winograd``, training runs in bf16 with about 1 % of noise (``visto.native.winograd``); answers never do.
+    With ``native``, training runs in bf16 by Winograd's method, with about 1 % of noise (``visto.native.winograd``);
+    answers never do.
     """
 
     def __init__(self, inputs: int, outputs: int, *, pooled: bool = False) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
         self.pooled = pooled
-        self.by_winograd = False
+        self.native = False
 
     def suits(self, *, first: bool = True) -> bool:
         """Whether Winograd's method can be used; ``first``: no gradient of what it reads is wanted."""
@@ -26,7 +27,7 @@ class Convolution(nn.Conv2d):
         return there and (first or winograd.suits(self.out_channels, self.in_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.by_winograd and self.training and self.suits(first=not x.requires_grad):
+        if self.native and self.training and self.suits(first=not x.requires_grad):
             out: Tensor = _Winograd.apply(x, self.weight, self.pooled)  # type: ignore[no-untyped-call]
             return out
         x = super().forward(x)

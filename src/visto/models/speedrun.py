@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visto.errors import UsageError
-from visto.models.activations import activation as activation_named
 from visto.models.convolution import Convolution
+from visto.models.norm import Norm
 
 _PATCH = 2  # pixels a side
 _LARGEST = 48  # pixels a side: larger images are averaged down by a whole number first
@@ -47,39 +47,19 @@ class Whitening(nn.Module):
         return F.conv2d(images_nchw, self.filters)
 
 
-class Norm(nn.Module):
-    """Batch norm with a bias and without a gain: the optimiser keeps the size of the filters before it."""
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, channels: int, momentum: float) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, None, self.bias, self.training, self.momentum, eps=1e-5
-        )
-
-
 class Group(nn.Module):
     """Two convolutions; the first widens and halves the sides. Filters begin as the identity as far as they can."""
 
     def __init__(self, inputs: int, outputs: int, activation: str, *, halve: bool, momentum: float) -> None:
         super().__init__()
         self.widen = _convolution(inputs, outputs, pooled=halve)  # before norm and activation: a quarter of their work
-        self.widen_norm = Norm(outputs, momentum)
+        self.widen_norm = Norm(outputs, momentum, activation)
         self.deepen = _convolution(outputs, outputs)
-        self.deepen_norm = Norm(outputs, momentum)
-        self.activation = activation_named(activation)
+        self.deepen_norm = Norm(outputs, momentum, activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.activation(self.widen_norm(self.widen(x)))
-        out: Tensor = self.activation(self.deepen_norm(self.deepen(x)))
+        x = self.widen_norm(self.widen(x))
+        out: Tensor = self.deepen_norm(self.deepen(x))
         return out
 
 

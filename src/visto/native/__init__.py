@@ -1,7 +1,7 @@
 """Loops in C for what torch's operations cannot do in one go, compiled on the user's machine where it has a compiler.
 
 Each function here gives None where it cannot be had, and its caller then does the same, to the bit, with torch. Not so
-the convolutions of ``visto.native.winograd``, which have other bits: whether a run learns by them is stored.
+those of ``winograd`` and ``norm``, which have other bits: whether a run learns by them is stored.
 """
 
 from visto.native.pixels import normalised, zoomed

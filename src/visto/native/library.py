@@ -23,9 +23,9 @@ from visto.files import cache_folder, write_bytes
 _HERE = Path(__file__).parent
 _COMPILERS = ("cc", "gcc", "clang")
 _FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
-# by the name of a library: the files it is made from, the first includes the others, and flags of its own
-_SOURCES = {"pixels": ("pixels.c",), "winograd": ("winograd.c", "points.h")}
-_OWN_FLAGS = {"pixels": ("-ffp-contract=off",), "winograd": ("-O2", "-fopenmp")}  # -O3: twice the time to build
+# by the name of a library: what it is made from, with the headers, and flags of its own
+_SOURCES = {"pixels": ("pixels.c",), "learning": ("winograd.c", "norm.c", "points.h", "lanes.h")}
+_OWN_FLAGS = {"pixels": ("-ffp-contract=off",), "learning": ("-O2", "-fopenmp")}  # -O3: twice the time to build
 _TIME_LIMIT = 60  # seconds; it takes half of one
 _FOLDER = "native"
 # lines of /proc/cpuinfo; the last two are ARM's
@@ -102,7 +102,8 @@ def _name(key: str, content: bytes) -> str:
 def _built(name: str, folder: Path, key: str, compiler: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="visto-native-") as made:
         out = Path(made) / f"{name}.so"
-        command = [compiler, *_flags(name), "-o", str(out), str(_HERE / _SOURCES[name][0]), "-lm"]
+        sources = [str(_HERE / file) for file in _SOURCES[name] if file.endswith(".c")]
+        command = [compiler, *_flags(name), "-o", str(out), *sources, "-lm"]
         subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIME_LIMIT)  # noqa: S603
         content = out.read_bytes()
     path = folder / _name(key, content)

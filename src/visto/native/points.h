@@ -1,8 +1,6 @@
 /* One axis of Winograd's F(4×4, 3×3), sixteen channels at once: see winograd.c. */
 
-#include <immintrin.h>
-
-typedef __m512 V; /* 16 floats */
+#include "lanes.h"
 
 static const float NEAR = 0.70710678118654752f, FAR = 1.41421356237309505f; /* the points, with 0 and infinity */
 

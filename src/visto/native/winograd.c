@@ -11,16 +11,12 @@ numbers at points lie in that order, and filters are packed to suit. */
 #if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__BMI2__)
 #include "points.h"
 #include <omp.h>
-#include <stdint.h>
 #include <string.h>
-
-typedef uint16_t bf16;
 
 enum {
     POINTS = 36,
     SIDE = 6,   /* pixels a side of a window */
     TILE = 4,   /* and of what comes from it */
-    LANES = 32, /* channels read at once */
     BLOCK = 48, /* tiles a thread works on at once: what it needs should stay in its second cache */
     ROWS = 6,   /* of them in one kernel */
     SKEW = 32,  /* numbers between the ends of a point and the next: else all would fall on the same lines of a cache */
@@ -28,13 +24,6 @@ enum {
 };
 
 static const bf16 NOTHING[MOST] __attribute__((aligned(64)));
-
-/* bf16 of both, lane by lane: the first in the lower half of each 32 bits, the second in the upper one. */
-static inline __m512i pairs(V first, V second) {
-    __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
-                                     19, 3, 18, 2, 17, 1, 16, 0);
-    return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(second, first));
-}
 
 /* The images that are read or made; `pooled` ones have half the sides, and two bits for each number. */
 typedef struct {

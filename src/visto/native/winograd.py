@@ -20,7 +20,7 @@ _MOST = 4096  # channels
 
 def can_convolve() -> bool:
     """Whether it can be had on this machine; builds it at the first call, in a second."""
-    return bool(torch.cpu._is_avx512_bf16_supported()) and hasattr(library("winograd"), "visto_convolve")
+    return bool(torch.cpu._is_avx512_bf16_supported()) and hasattr(library("learning"), "visto_convolve")
 
 
 def suits(inputs: int, outputs: int) -> bool:
@@ -51,11 +51,11 @@ def gradient_of_images(gradient: Tensor, filters: Tensor, bits: Tensor | None, h
 def gradient_of_filters(images: Tensor, gradient: Tensor, bits: Tensor | None) -> Tensor:
     """Outputs × inputs × 3 × 3 in fp32, given the gradient of what ``convolved`` made of the images."""
     n, inputs, height, width = images.shape
-    outputs, loops = gradient.shape[1], _loops()
+    outputs, own = gradient.shape[1], loops()
     taps = torch.empty(3, 3, inputs, outputs)
     sizes = [ctypes.c_int64(number) for number in (n, height, width, inputs, outputs)]
-    room = _room(loops.visto_room_back, inputs, outputs)
-    loops.visto_convolve_back(*map(_pointer, (images, gradient, bits, taps, room)), *sizes, torch.get_num_threads())
+    room = _room(own.visto_room_back, inputs, outputs)
+    own.visto_convolve_back(*map(pointer, (images, gradient, bits, taps, room)), *sizes, torch.get_num_threads())
     return taps.permute(3, 2, 0, 1)
 
 
@@ -70,19 +70,20 @@ def _convolve(
 ) -> None:
     n, inputs = images.shape[:2]
     taps, outputs = taps.contiguous(), made.shape[1]
-    loops, threads = _loops(), torch.get_num_threads()
+    own, threads = loops(), torch.get_num_threads()
     packed = torch.empty(_POINTS * outputs * -(-inputs // _GROUP) * _GROUP, dtype=torch.bfloat16)
     channels = [ctypes.c_int64(inputs), ctypes.c_int64(outputs)]
-    loops.visto_filters_to_points(_pointer(taps), _pointer(packed), *channels, threads)
-    room = _room(loops.visto_room, inputs, outputs, threads)
-    tensors = map(_pointer, (images, read_bits, packed, made, made_bits, room))
-    loops.visto_convolve(*tensors, *map(ctypes.c_int64, (n, height, width)), *channels, threads)
+    own.visto_filters_to_points(pointer(taps), pointer(packed), *channels, threads)
+    room = _room(own.visto_room, inputs, outputs, threads)
+    tensors = map(pointer, (images, read_bits, packed, made, made_bits, room))
+    own.visto_convolve(*tensors, *map(ctypes.c_int64, (n, height, width)), *channels, threads)
 
 
-def _loops() -> ctypes.CDLL:
-    loops = library("winograd")
-    assert loops is not None  # noqa: S101  (the caller has asked)
-    return loops
+def loops() -> ctypes.CDLL:
+    """The compiled ones. To be called where ``can_convolve``."""
+    found = library("learning")
+    assert found is not None  # noqa: S101  (the caller has asked)
+    return found
 
 
 def _made(images: int, channels: int, height: int, width: int) -> Tensor:
@@ -96,5 +97,6 @@ def _room(bytes_of: Any, inputs: int, outputs: int, times: int = 1) -> Tensor:
     return torch.empty(times * bytes_of(ctypes.c_int64(inputs), ctypes.c_int64(outputs)), dtype=torch.uint8)
 
 
-def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Where its numbers lie."""
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())

@@ -100,7 +100,7 @@ def _transfer(recipe: Recipe, images: int, validation: int) -> Cost:
 def _engine() -> Engine:
     return Engine(
         precision="bf16" if has_fast_bf16() else "fp32",
-        convolutions="winograd" if winograd.can_convolve() else "direct",
+        kernels="native" if winograd.can_convolve() else "torch",
     )
 
 
