@@ -1,5 +1,6 @@
 """What is built is kept, is loaded only as it was written, and is done without where it cannot be had."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where libraries are kept: nothing is built yet."""
     monkeypatch.setenv("VISTO_CACHE", str(tmp_path))
     library._library.cache_clear()
+    library._tried.clear()
     yield tmp_path / "native"
     library._library.cache_clear()
 
@@ -84,6 +86,24 @@ def test_two_may_build_at_once(folder: Path) -> None:
     running = [subprocess.Popen([sys.executable, "-c", words]) for _ in range(2)]
     assert [process.wait(60) for process in running] == [0, 0]
     assert again() and not list(folder.glob(".*"))
+
+
+@needs_compiler
+def test_it_is_built_beside_what_else_is_done(folder: Path) -> None:
+    image, box = torch.zeros(1, 3, 8, 8, dtype=torch.uint8).contiguous(memory_format=torch.channels_last), (0, 0, 8, 8)
+    assert native.enlarged(image, box, (9, 9)) is None and not folder.exists()  # one image is not worth it
+    native.begin_building("pixels")
+    assert zoomed() is not None  # waits for it, and does not build it again
+    assert native.enlarged(image, box, (9, 9)) is not None and len(list(folder.iterdir())) == 1
+
+
+@needs_compiler
+def test_an_interpreter_that_ends_leaves_nothing_half_built(tmp_path: Path) -> None:
+    words = "from visto import native; native.begin_building('pixels')"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, env=environment)
+    assert not ended.stderr and again()
+    assert [path.name for path in tmp_path.iterdir()] == ["native"] and len(list((tmp_path / "native").iterdir())) == 1
 
 
 def test_without_a_compiler_torch_does_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

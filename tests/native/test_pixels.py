@@ -17,6 +17,8 @@ from visto import native
 from visto.data.augment import augment, mirrored, zoom
 from visto.native import library
 from visto.preprocess import Normalise
+from visto.preprocess.standard import Fit
+from visto.types import Size
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,6 +59,39 @@ def test_zoomed_is_what_torch_gives(data: st.DataObject, channels: int, threads:
         assert torch.equal(found[k : k + 1], F.interpolate(part, size=(height, width), mode="bilinear"))
 
 
+@settings(deadline=None)
+@given(data=st.data(), channels=st.sampled_from([1, 3]), n=st.integers(1, 3), seed=st.integers(0, 1000))
+def test_enlarged_is_what_torch_gives(data: st.DataObject, channels: int, n: int, seed: int) -> None:
+    height, width = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 70))
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    tall, wide = data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left))
+    size = data.draw(st.integers(tall, 230)), data.draw(st.integers(wide, 230))
+    images = images_of(seed, n, channels, height, width)
+    found = native.enlarged(images, (top, left, tall, wide), size)
+    assert found is not None and found.is_contiguous(memory_format=torch.channels_last)
+    part = images[:, :, top : top + tall, left : left + wide]
+    assert torch.equal(found, F.interpolate(part, size=size, mode="bilinear", antialias=True))
+    assert torch.equal(found, F.interpolate(part, size=size, mode="bilinear"))
+
+
+@pytest.mark.parametrize("crop", ["whole", "middle", "letterbox"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_fitted_as_torch_does(crop: str, channels: int) -> None:
+    fit = Fit(size=Size(height=96, width=80), channels=channels, crop=crop)
+    for height, width in [(50, 60), (60, 50), (96, 80), (95, 300), (200, 100)]:
+        for images in (images_of(height, 1, 3, height, width), images_of(width, 1, 1, height, width)):
+            found = fit(images)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(native, "enlarged", lambda *_: None)
+                assert torch.equal(found, fit(images))
+
+
+def test_nothing_is_made_smaller_and_nothing_endless() -> None:
+    image = images_of(0, 1, 3, 8, 8)
+    assert native.enlarged(image, (0, 0, 8, 8), (8, 7)) is None
+    assert native.enlarged(image, (0, 0, 8, 8), (8, 1 << 14)) is None
+
+
 @pytest.mark.parametrize("side", [224, 333])
 def test_photos_are_zoomed_as_torch_does(side: int) -> None:
     images = images_of(side, 8, 3, side, side - 1)
@@ -82,6 +117,7 @@ def test_nothing_is_read_beyond_the_images() -> None:
     for chosen in (torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)):
         found = native.zoomed(images, torch.tensor([[0, 32, 0, 32]] * 4), chosen)
         assert found is not None and torch.equal(found, mirrored(images, chosen))
+    assert native.enlarged(images, (0, 0, 32, 32), (64, 64)) is not None
 
 
 @settings(max_examples=20, deadline=None)

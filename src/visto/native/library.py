@@ -22,21 +22,36 @@ from visto.files import cache_folder, write_bytes
 
 _HERE = Path(__file__).parent
 _COMPILERS = ("cc", "gcc", "clang")
-_FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
+_FLAGS = ("-O2", "-march=native", "-shared", "-fPIC")
 # by the name of a library: what it is made from, with the headers, and flags of its own
 _SOURCES = {"pixels": ("pixels.c",), "learning": ("winograd.c", "norm.c", "points.h", "lanes.h")}
-_OWN_FLAGS = {"pixels": ("-ffp-contract=off",), "learning": ("-O2", "-fopenmp")}  # -O3: twice the time to build
+# by -O2 alone gcc leaves loops over bytes as they are; -O3 takes twice the time to build, and they are no faster
+_OWN_FLAGS = {"pixels": ("-ftree-vectorize", "-ffp-contract=off"), "learning": ("-fopenmp",)}
 _TIME_LIMIT = 60  # seconds; it takes half of one
 _FOLDER = "native"
 # lines of /proc/cpuinfo; the last two are ARM's
 _OF_KIND = ("vendor_id", "cpu family", "model", "flags", "CPU ", "Features")
 _building = threading.Lock()
+_tried: set[str] = set()  # the libraries that were loaded, or that cannot be had
 
 
 def library(name: str) -> ctypes.CDLL | None:
     """The compiled loops; None where there is no compiler, it fails, or the folder cannot be used or trusted."""
     with _building:
-        return _library(name)
+        found = _library(name)
+        _tried.add(name)
+        return found
+
+
+def loaded_library(name: str) -> ctypes.CDLL | None:
+    """The compiled loops where they are there already: for who can do without them as long as they are built."""
+    return _library(name) if name in _tried else None
+
+
+def begin_building(name: str) -> None:
+    """Load the loops, or build them, in a thread beside what comes next; an interpreter that ends waits for it."""
+    if name not in _tried:
+        threading.Thread(target=library, args=(name,), name="visto-native").start()
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 /* Loops over uint8 images N×H×W×C, the numbers of a pixel together, that make no intermediate image.
 
 The arithmetic of a resize is torch's for uint8, bit for bit: along each axis two pixels are blended by shares that are
-whole numbers of 14 or 15 bits, first across and rounded to uint8, then down and rounded again. Build with
--ffp-contract=off: torch rounds the product before it subtracts. */
+whole numbers of 14 or 15 bits, first across and rounded to uint8, then down and rounded again. Along no axis 2^14 pixels or
+more are made: there a share may lie halfway between two such numbers. Build with -ffp-contract=off: torch rounds the product
+before it subtracts. */
 
 #include <math.h>
 #include <stdint.h>
@@ -14,14 +15,15 @@ whole numbers of 14 or 15 bits, first across and rounded to uint8, then down and
 #include <arm_neon.h>
 #endif
 
-enum { REACH = 16, GROUP = 12 }; /* bytes that one shuffle reads, and those of its result that are used: 4 pixels or 12 */
+enum { GROUP = 8, REACH = 2 * GROUP }; /* numbers of a line that are made at once, and the bytes that they are made from */
 
-/* Which two pixels of an axis make one, and the share of each. */
+/* Which two pixels of an axis make one, and the share of the second. */
 typedef struct {
-    int32_t first, second, first_share, second_share;
+    int32_t first, second;
+    int16_t share;
 } Pair;
 
-/* Pairs that bring `from` pixels to `to`; gives how many bits the shares have. */
+/* Pairs that bring `from` pixels to `to`; gives how many bits less than 15 the shares have. */
 static int find_pairs(Pair *pairs, double *shares, int32_t from, int32_t to) {
     double scale = (double)from / to, most = 0;
     for (int32_t i = 0; i < to; i++) {
@@ -35,129 +37,138 @@ static int find_pairs(Pair *pairs, double *shares, int32_t from, int32_t to) {
         }
         pairs[i].first = first;
         pairs[i].second = second;
-        shares[2 * i] = first_share;
-        shares[2 * i + 1] = second_share;
+        shares[i] = second_share;
         most = fmax(most, fmax(first_share, second_share));
     }
-    int bits = 0;
-    while (bits < 22 && (int)(0.5 + most * (1 << (bits + 1))) < 1 << 15) bits++;
-    for (int32_t i = 0; i < to; i++) {
-        pairs[i].first_share = (int32_t)(0.5 + shares[2 * i] * (1 << bits));
-        pairs[i].second_share = (int32_t)(0.5 + shares[2 * i + 1] * (1 << bits));
-    }
-    return bits;
+    int shift = 0.5 + most * (1 << 15) < 1 << 15 ? 0 : 1;
+    for (int32_t i = 0; i < to; i++) pairs[i].share = (int16_t)(0.5 + shares[i] * (1 << (15 - shift)));
+    return shift;
 }
 
-/* Where GROUP bytes of a line come from: those at `order` from the byte `begin` of a row. */
+/* Where GROUP numbers of a line come from: the first byte of each and the second one, in turns, from the byte `begin` of a
+row; and the shares of the second ones. */
 typedef struct {
     int32_t begin;
     uint8_t order[REACH];
+    int16_t shares[GROUP];
 } Source;
 
-/* Sources of the first pixels of the pairs, or of the second ones, in rows that begin at `left` and are mirrored or not;
-those of the last group may go beyond the line. No row is made shorter, so what a group needs lies within REACH bytes. */
-static void find_sources(Source *sources, const Pair *pairs, int second, int32_t width, int32_t channels, int32_t left,
+/* Sources of `wide` pairs in rows of `width` pixels that are taken from `left`, and are mirrored or not; those of the last
+group may go beyond the line. No row is made shorter, so what a group needs lies within REACH bytes. */
+static void find_sources(Source *sources, const Pair *pairs, int32_t wide, int32_t width, int32_t channels, int32_t left,
                          int mirrored) {
-    int32_t line = width * channels;
+    int32_t line = wide * channels;
     for (int32_t begin = 0; begin < line; begin += GROUP, sources++) {
-        int32_t bytes[GROUP], least = line;
-        for (int32_t k = 0; k < GROUP; k++) {
-            int32_t at = begin + k < line ? begin + k : line - 1;
+        int32_t bytes[REACH], least = width * channels;
+        for (int32_t k = 0; k < REACH; k++) {
+            int32_t at = begin + k / 2 < line ? begin + k / 2 : line - 1;
             const Pair *pair = &pairs[at / channels];
-            int32_t pixel = left + (second ? pair->second : pair->first);
+            int32_t pixel = left + (k % 2 ? pair->second : pair->first);
             bytes[k] = (mirrored ? width - 1 - pixel : pixel) * channels + at % channels;
             if (bytes[k] < least) least = bytes[k];
+            sources->shares[k / 2] = pair->share;
         }
         sources->begin = least;
-        memset(sources->order, 0, REACH);
-        for (int32_t k = 0; k < GROUP; k++) sources->order[k] = (uint8_t)(bytes[k] - least);
+        for (int32_t k = 0; k < REACH; k++) sources->order[k] = (uint8_t)(bytes[k] - least);
     }
 }
 
-/* Pick the bytes of a line from a row; up to REACH bytes behind both may be read and written. */
-static void pick(const uint8_t *restrict row, const Source *restrict sources, uint8_t *restrict out, int32_t groups) {
-    for (int32_t g = 0; g < groups; g++) {
-        const uint8_t *from = row + sources[g].begin, *order = sources[g].order;
-        uint8_t *to = out + GROUP * g;
+/* Two numbers blended: first + (second - first) * share, rounded. It is torch's sum of two products, since the shares of a
+pair make one. A share has 15 bits less `shift`. */
+static inline uint8_t blended(int32_t first, int32_t second, int32_t share, int shift) {
+    return (uint8_t)(first + (((second - first) * (1 << shift) * share + (1 << 14)) >> 15));
+}
+
 #if defined(__SSSE3__)
-        __m128i bytes = _mm_loadu_si128((const __m128i *)from);
-        _mm_storeu_si128((__m128i *)to, _mm_shuffle_epi8(bytes, _mm_loadu_si128((const __m128i *)order)));
+/* Eight at once, of the first ones and of what the second ones are more. */
+static inline __m128i blended_words(__m128i first, __m128i difference, __m128i shares, int shift) {
+    return _mm_add_epi16(first, _mm_mulhrs_epi16(_mm_slli_epi16(difference, shift), shares));
+}
+#endif
+
+/* A line of so many groups from the pixels of a row: REACH bytes are read from where each begins. */
+static void blend_across(const uint8_t *restrict row, const Source *restrict sources, uint8_t *restrict out,
+                         int32_t groups, int shift) {
+    for (int32_t g = 0; g < groups; g++, sources++, out += GROUP) {
+        const uint8_t *from = row + sources->begin, *order = sources->order;
+#if defined(__SSSE3__)
+        __m128i pairs = _mm_loadu_si128((const __m128i *)from);
+        pairs = _mm_shuffle_epi8(pairs, _mm_loadu_si128((const __m128i *)order));
+        __m128i first = _mm_and_si128(pairs, _mm_set1_epi16(0xff));
+        __m128i difference = _mm_maddubs_epi16(pairs, _mm_set1_epi16(0x01ff)); /* the second times 1 and the first times -1 */
+        first = blended_words(first, difference, _mm_loadu_si128((const __m128i *)sources->shares), shift);
+        _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(first, first));
 #elif defined(__aarch64__)
-        vst1q_u8(to, vqtbl1q_u8(vld1q_u8(from), vld1q_u8(order)));
+        uint16x8_t pairs = vreinterpretq_u16_u8(vqtbl1q_u8(vld1q_u8(from), vld1q_u8(order)));
+        int16x8_t first = vreinterpretq_s16_u16(vandq_u16(pairs, vdupq_n_u16(0xff)));
+        int16x8_t difference = vsubq_s16(vreinterpretq_s16_u16(vshrq_n_u16(pairs, 8)), first);
+        difference = vshlq_s16(difference, vdupq_n_s16((int16_t)shift));
+        first = vaddq_s16(first, vqrdmulhq_s16(difference, vld1q_s16(sources->shares)));
+        vst1_u8(out, vqmovun_s16(first));
 #else
-        for (int32_t k = 0; k < GROUP; k++) to[k] = from[order[k]];
+        for (int32_t k = 0; k < GROUP; k++)
+            out[k] = blended(from[order[2 * k]], from[order[2 * k + 1]], sources->shares[k], shift);
 #endif
     }
 }
 
-static void blend_across(const uint8_t *restrict first, const uint8_t *restrict second, uint8_t *restrict out,
-                         int32_t n, const int32_t *restrict first_shares, const int32_t *restrict second_shares,
-                         int bits) {
-    int32_t half = 1 << (bits - 1);
-    for (int32_t i = 0; i < n; i++)
-        out[i] = (uint8_t)((first[i] * first_shares[i] + second[i] * second_shares[i] + half) >> bits);
-}
-
 static void blend_down(const uint8_t *restrict first, const uint8_t *restrict second, uint8_t *restrict out, int32_t n,
-                       int32_t first_share, int32_t second_share, int bits) {
-    int32_t half = 1 << (bits - 1);
-    for (int32_t i = 0; i < n; i++)
-        out[i] = (uint8_t)((first[i] * first_share + second[i] * second_share + half) >> bits);
+                       int16_t share, int shift) {
+    int32_t i = 0;
+#if defined(__SSSE3__)
+    __m128i none = _mm_setzero_si128(), shares = _mm_set1_epi16(share);
+    for (; i + 16 <= n; i += 16) {
+        __m128i one = _mm_loadu_si128((const __m128i *)(first + i)), other = _mm_loadu_si128((const __m128i *)(second + i));
+        __m128i low = _mm_unpacklo_epi8(one, none), high = _mm_unpackhi_epi8(one, none);
+        low = blended_words(low, _mm_sub_epi16(_mm_unpacklo_epi8(other, none), low), shares, shift);
+        high = blended_words(high, _mm_sub_epi16(_mm_unpackhi_epi8(other, none), high), shares, shift);
+        _mm_storeu_si128((__m128i *)(out + i), _mm_packus_epi16(low, high));
+    }
+#endif
+    for (; i < n; i++) out[i] = blended(first[i], second[i], share, shift);
 }
 
-/* Bring a box of every `step`th image, from the one at `start`, to the size of the image.
+/* Bring a box of every `step`th image, from the one at `start`, to `tall` rows of `wide` pixels; no box has more.
 
 `channels` is 1 or 3. `boxes` (n×4) are top, bottom, left and right in whole pixels within the image, the ends excluded;
 where `mirrored` (n) is not 0, they are those of the image mirrored left and right. Gives 0, or 1 where there is no memory. */
-int visto_zoom(const uint8_t *images, uint8_t *out, int32_t height, int32_t width, int32_t channels,
-               const int32_t *boxes, const uint8_t *mirrored, int64_t n, int64_t start, int64_t step) {
-    int64_t line = (int64_t)width * channels, image_bytes = height * line, padded = line + GROUP + REACH;
-    int64_t longest = height > width ? height : width;
-    double *shares = malloc(2 * longest * sizeof(double));
-    Pair *across = malloc((height + width) * sizeof(Pair)), *down = across + width;
-    int32_t *first_shares = malloc(2 * line * sizeof(int32_t)), *second_shares = first_shares + line;
-    int32_t groups = (int32_t)((line + GROUP - 1) / GROUP);
-    Source *first = malloc(2 * groups * sizeof(Source)), *second = first + groups;
-    uint8_t *firsts = malloc(5 * padded), *seconds = firsts + padded, *late_row = seconds + padded;
-    uint8_t *lines[2] = {late_row + padded, late_row + 2 * padded};
-    int failed = !shares || !across || !first_shares || !first || !firsts;
+int visto_zoom(const uint8_t *images, uint8_t *out, int32_t height, int32_t width, int32_t tall, int32_t wide,
+               int32_t channels, const int32_t *boxes, const uint8_t *mirrored, int64_t n, int64_t start, int64_t step) {
+    int64_t row_bytes = (int64_t)width * channels, image_bytes = height * row_bytes, line = (int64_t)wide * channels;
+    int32_t groups = (int32_t)((line + GROUP - 1) / GROUP), longest = tall > wide ? tall : wide;
+    double *shares = malloc(longest * sizeof(double));
+    Pair *across = malloc((tall + wide) * sizeof(Pair)), *down = across + wide;
+    Source *sources = malloc(groups * sizeof(Source));
+    uint8_t *lines[2] = {malloc(groups * GROUP), malloc(groups * GROUP)}, *late_row = malloc(row_bytes + REACH);
+    int failed = !shares || !across || !sources || !lines[0] || !lines[1] || !late_row;
 
     for (int64_t i = start; i < n && !failed; i += step) {
         const uint8_t *image = images + i * image_bytes;
         int32_t top = boxes[4 * i], bottom = boxes[4 * i + 1], left = boxes[4 * i + 2], right = boxes[4 * i + 3];
-        int across_bits = find_pairs(across, shares, right - left, width);
-        int down_bits = find_pairs(down, shares, bottom - top, height);
-        find_sources(first, across, 0, width, channels, left, mirrored[i]);
-        find_sources(second, across, 1, width, channels, left, mirrored[i]);
-        for (int32_t x = 0; x < width; x++) {
-            for (int32_t c = 0; c < channels; c++) {
-                first_shares[x * channels + c] = across[x].first_share;
-                second_shares[x * channels + c] = across[x].second_share;
-            }
-        }
+        int across_shift = find_pairs(across, shares, right - left, wide);
+        int down_shift = find_pairs(down, shares, bottom - top, tall);
+        find_sources(sources, across, wide, width, channels, left, mirrored[i]);
         int32_t held[2] = {-1, -1}; /* which rows the lines are made of: of two neighbours one is even */
-        for (int32_t y = 0; y < height; y++) {
-            Pair pair = down[y];
-            int32_t wanted[2] = {pair.first, pair.second};
+        for (int32_t y = 0; y < tall; y++) {
+            int32_t wanted[2] = {down[y].first, down[y].second};
             for (int k = 0; k < 2; k++) {
                 int32_t row = wanted[k];
                 if (held[row & 1] == row) continue;
-                const uint8_t *from = image + (top + row) * line;
-                if (from + line + REACH > image + image_bytes) from = memcpy(late_row, from, line);
-                pick(from, first, firsts, groups);
-                pick(from, second, seconds, groups);
-                blend_across(firsts, seconds, lines[row & 1], (int32_t)line, first_shares, second_shares, across_bits);
+                const uint8_t *from = image + (top + row) * row_bytes;
+                if (from + row_bytes + REACH > image + image_bytes) from = memcpy(late_row, from, row_bytes);
+                blend_across(from, sources, lines[row & 1], groups, across_shift);
                 held[row & 1] = row;
             }
-            blend_down(lines[pair.first & 1], lines[pair.second & 1], out + i * image_bytes + y * line, (int32_t)line,
-                       pair.first_share, pair.second_share, down_bits);
+            blend_down(lines[wanted[0] & 1], lines[wanted[1] & 1], out + (i * tall + y) * line, (int32_t)line,
+                       down[y].share, down_shift);
         }
     }
     free(shares);
     free(across);
-    free(first_shares);
-    free(first);
-    free(firsts);
+    free(sources);
+    free(lines[0]);
+    free(lines[1]);
+    free(late_row);
     return failed;
 }
 

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from visto.native.library import library
+from visto.native.library import library, loaded_library
 
 _CHANNELS = (1, 3)
+_TOO_LONG = 1 << 14  # pixels of a side: beyond, the loops may differ from torch
 _WORTH_IT = 1 << 20  # numbers to normalise: with fewer, torch is soon done, and nothing needs to be built
 
 
@@ -20,12 +21,12 @@ def zoomed(images: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor | None:
 
     Where ``mirrored`` (N, bool), the image is first mirrored left and right. None where this cannot be had.
     """
-    if not _suits(images) or (loops := library("pixels")) is None:
-        return None
     n, channels, height, width = images.shape
-    out = _like(images, np.uint8)
+    if max(height, width) >= _TOO_LONG or not _suits(images) or (loops := library("pixels")) is None:
+        return None
+    out = _empty((n, height, width, channels), np.uint8)
     boxes, flags = boxes.to(torch.int32).contiguous(), mirrored.to(torch.uint8).contiguous()
-    size = [ctypes.c_int32(number) for number in (height, width, channels)]
+    size = [ctypes.c_int32(number) for number in (height, width, height, width, channels)]
     threads = _threads(n)
 
     def part(first: int) -> int:
@@ -33,6 +34,26 @@ def zoomed(images: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor | None:
         return int(loops.visto_zoom(_pointer(images), _pointer(out), *size, _pointer(boxes), _pointer(flags), *share))
 
     _together(part, threads)
+    return out
+
+
+def enlarged(images: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor | None:
+    """One and the same box of all images (top, left, height, width) at a size (height, width), as torch resizes uint8.
+
+    With antialiasing or without: where nothing is made smaller they are the same. None where something is, or where
+    this cannot be had at once: for one image it is not worth while to build it.
+    """
+    top, left, tall, wide = box
+    if tall > size[0] or wide > size[1] or max(size) >= _TOO_LONG:
+        return None
+    if not _suits(images) or (loops := loaded_library("pixels")) is None:
+        return None
+    n, channels, height, width = images.shape
+    out = _empty((n, *size, channels), np.uint8)
+    boxes, flags = (ctypes.c_int32 * (4 * n))(*(top, top + tall, left, left + wide) * n), (ctypes.c_uint8 * n)()
+    share = [ctypes.c_int64(number) for number in (n, 0, 1)]
+    if loops.visto_zoom(_pointer(images), _pointer(out), height, width, *size, channels, boxes, flags, *share):
+        raise MemoryError
     return out
 
 
@@ -45,8 +66,8 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
         return None
     if (loops := library("pixels")) is None:
         return None
-    n, _, height, width = images.shape
-    out = _like(images, np.float32)
+    n, channels, height, width = images.shape
+    out = _empty((n, height, width, channels), np.float32)
     of_row = [tensor.flatten().repeat(width) for tensor in (mean, std)]
     numbers, threads = len(of_row[0]), _threads(n)
     borders = [n * height * k // threads for k in range(threads + 1)]
@@ -71,10 +92,9 @@ def _suits(images: Tensor) -> bool:
     )
 
 
-def _like(images: Tensor, dtype: DTypeLike) -> Tensor:
-    """Memory for as many numbers; NumPy asks the system for large pages, which are filled in two thirds of the time."""
-    n, channels, height, width = images.shape
-    return torch.from_numpy(np.empty((n, height, width, channels), dtype)).permute(0, 3, 1, 2)
+def _empty(shape_nhwc: tuple[int, int, int, int], dtype: DTypeLike) -> Tensor:
+    """Memory for images; NumPy asks the system for large pages, which are filled in two thirds of the time."""
+    return torch.from_numpy(np.empty(shape_nhwc, dtype)).permute(0, 3, 1, 2)
 
 
 def _pointer(tensor: Tensor, offset: int = 0) -> ctypes.c_void_p:

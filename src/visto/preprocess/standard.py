@@ -124,8 +124,11 @@ class Fit(nn.Module):
         if not fits:
             # what is cut is cut first: resized as a whole, a strip of 1×60,000 pixels would fill the memory
             top, left, height, width = self._taken(images.shape[2], images.shape[3])
-            images = images[:, :, top : top + height, left : left + width]
-            images = F.interpolate(images, size=filled, mode="bilinear", antialias=True, align_corners=False)
+            if (larger := native.enlarged(images, (top, left, height, width), filled)) is not None:
+                images = larger
+            else:
+                images = images[:, :, top : top + height, left : left + width]
+                images = F.interpolate(images, size=filled, mode="bilinear", antialias=True, align_corners=False)
         return images if images.shape[1] == channels else images.expand(-1, channels, -1, -1)
 
     def view(self, original: Size) -> View:
