@@ -2,12 +2,13 @@
 
 import errno
 import io
+import itertools
 import os
 import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,20 +231,31 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     materialise(items[:1], Crop(), threads=1)
     calls = []
 
-    def full(handle: int, content: bytes, start: int) -> int:
+    def full(handle: int, parts: Sequence[memoryview], start: int) -> int:
         calls.append(start)
         if len(calls) > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return pwrite(handle, content[:7], start)  # half a record, then the end
+        return os.pwrite(handle, parts[0][:7], start)  # half a record, then the end
 
-    pwrite = os.pwrite
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "pwritev", full)
     with pytest.raises(ResourceError, match="No space left") as caught:
         materialise(items, Crop(), threads=1)
     assert "VISTO_CACHE" in caught.value.hint
     monkeypatch.undo()
     os.environ["VISTO_CACHE"] = str(cache_folder_before(caught.value.message))
     assert values(materialise(items, Crop(), threads=1)) == [10, 20]
+
+
+def test_a_system_that_writes_a_few_bytes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = save(tmp_path, list(range(0, 200, 10)))
+    sizes = itertools.cycle([1, 50, 5000])
+
+    def some(handle: int, parts: Sequence[memoryview], start: int) -> int:
+        return os.pwrite(handle, b"".join(parts)[: next(sizes)], start)
+
+    monkeypatch.setattr(os, "pwritev", some)
+    assert values(materialise(items, Crop(), threads=1)) == list(range(0, 200, 10))
+    assert values(materialise(items, Crop(), threads=1)) == list(range(0, 200, 10))
 
 
 def cache_folder_before(message: str) -> Path:

@@ -20,7 +20,7 @@ from visto.types import Progress, Size
 _LAST = "last frame"  # the note of the record after which a file has no more
 _FEWEST = 2  # frames of a clip that something can be seen to happen in
 
-Fitted = Callable[[Tensor, Size], bytes]
+Fitted = Callable[[Tensor, Size], memoryview]
 InOrder = Callable[[Callable[[Item], "_Read"], Sequence[Item]], Iterator["_Read"]]
 
 
