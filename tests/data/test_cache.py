@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from visto import files
+from visto import files, native
 from visto.data import cache as cache_module
 from visto.data import dataset as dataset_module
 from visto.data.cache import Pixels, materialise
@@ -221,6 +221,32 @@ def test_what_another_reader_holds_stays_as_it_was(tmp_path: Path) -> None:
     clear_cache()
     assert values(materialise(save(tmp_path, [50, 60]), Crop(), threads=1)) == [50, 60]
     assert values(held) == [10, 20]
+
+
+@pytest.mark.parametrize("read_bytes", [1, 100, 1 << 20])
+def test_many_files_and_some_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
+) -> None:
+    monkeypatch.setattr(cache_module, "_READ_BYTES", read_bytes)
+    items = save(tmp_path, list(range(100)))
+    for place in (0, 7, 8, 99):
+        (tmp_path / items[place].id).unlink()
+    (tmp_path / "50.png").write_bytes(b"no image")
+    pixels = materialise(items, Crop(), threads=2)
+    assert values(pixels) == [value for value in range(100) if value not in (0, 7, 8, 50, 99)]
+    assert [entry.id for entry in pixels.entries] == [item.id for item in items]
+    assert [k for k, entry in enumerate(pixels.entries) if entry.status == "rejected"] == [0, 7, 8, 50, 99]
+
+
+def test_loops_are_built_for_many_images_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(native, "begin_building", begun.append)
+    items = save(tmp_path, [10, 20])
+    materialise(items, Crop(), threads=1)
+    assert not begun
+    monkeypatch.setattr(cache_module, "_WORTH_BUILDING", 2 * 48)
+    materialise(items, Crop(), threads=1)
+    assert begun == ["pixels"]
 
 
 # --- disk

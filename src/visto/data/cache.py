@@ -7,7 +7,7 @@ Data that comes as arrays never goes to disk.
 import contextlib
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain
@@ -36,8 +36,9 @@ from visto.types import Progress, Size, silent
 # Raised when decode() comes to give other pixels for the same bytes.
 _DECODER = 1
 _APPENDED_BYTES = 4 << 20  # small enough for the threads not to wait while it is written
-_IN_FLIGHT = 4
-_TOGETHER = 8  # files one task reads: to hand a thread a single small one takes twice as long as to read it
+_IN_FLIGHT = 2
+_TOGETHER = 16  # files of one task: less often do threads wait for each other
+_READ_BYTES = 1 << 20  # of one task, before it decodes them
 _BATCH = 512
 _WORTH_BUILDING = 1 << 24  # bytes of pixels, 112 images of 224: torch takes as long for fewer, and to normalise them
 
@@ -97,7 +98,10 @@ def _from_files(items: Sequence[Item], fit: Fit, threads: int, progress: Progres
     with Store(_key(fit), _image_shape(fit)) as store:
 
         def fetch(some: Sequence[Item]) -> list[_Fetched]:
-            return [_fetch(item, fit, store, limit) for item in some]
+            fetched, left = [], iter(some)
+            while read := _read(left):
+                fetched += [_fetch(one, fit, store, limit) for one in read]
+            return fetched
 
         if len(items) * store.record_bytes >= _WORTH_BUILDING:
             native.begin_building("pixels")
@@ -120,11 +124,31 @@ def _from_files(items: Sequence[Item], fit: Fit, threads: int, progress: Progres
         return _collect(items, fetched, store)
 
 
-def _fetch(item: Item, fit: Fit, store: Store, limit: int) -> _Fetched:
-    """Read one file once: the bytes that are hashed are the bytes that are decoded."""
-    assert isinstance(item.source, Path)  # noqa: S101  (all items are files; tells mypy)
+def _read(items: Iterator[Item]) -> list[bytes | DataError]:
+    """The content of the next files, until they are many bytes; what cannot be read is the error.
+
+    Several at once: each call of the system lets another thread have Python's lock, and small ones among long ones made
+    two threads as slow as one.
+    """
+    read: list[bytes | DataError] = []
+    size = 0
+    while size < _READ_BYTES and (item := next(items, None)) is not None:
+        assert isinstance(item.source, Path)  # noqa: S101  (all items are files; tells mypy)
+        try:
+            content = read_content(item.source)
+        except DataError as error:
+            read.append(error)
+            continue
+        read.append(content)
+        size += len(content)
+    return read
+
+
+def _fetch(content: bytes | DataError, fit: Fit, store: Store, limit: int) -> _Fetched:
+    """What became of a file that was read once: the bytes that are hashed are the bytes that are decoded."""
     try:
-        content = read_content(item.source)
+        if isinstance(content, DataError):
+            raise content
         digest = content_digest(content)
         if store.find(digest) is not None:
             return _Fetched(digest=digest)
@@ -181,7 +205,7 @@ def _image_shape(fit: Fit) -> tuple[int, int, int]:
 
 def _record_bytes(images_nchw: Tensor) -> memoryview:
     """One fitted image as the store holds it, H×W×C."""
-    return np.ascontiguousarray(images_nchw[0].permute(1, 2, 0).numpy()).reshape(-1).data
+    return np.ascontiguousarray(images_nchw.numpy().transpose(0, 2, 3, 1)).reshape(-1).data
 
 
 def _fitted(fit: Fit, images_nchw: Tensor, original: Size | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from visto.errors import DataError
 
 BYTE_LIMIT = 1 << 30
+_PART = 1 << 20  # bytes
 
 
 def read_content(path: Path) -> bytes:
@@ -18,15 +19,26 @@ def read_content(path: Path) -> bytes:
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(handle, "rb", buffering=0) as file:
+        try:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
                 raise DataError("not a regular file")
             if status.st_size > BYTE_LIMIT:
                 raise DataError(f"too large: a file of {status.st_size:,} bytes", expected=f"at most {BYTE_LIMIT:,}")
-            return file.read()
+            content = os.read(handle, status.st_size + 1)
+            return content if len(content) == status.st_size else content + _rest(handle)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise DataError(f"cannot be read: {os.strerror(error.errno) if error.errno else error}") from error
+
+
+def _rest(handle: int) -> bytes:
+    """What is left to read, of a file that is not as long as it says or comes in parts."""
+    parts = []
+    while part := os.read(handle, _PART):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def read_text(file: Path) -> str:

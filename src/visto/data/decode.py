@@ -64,7 +64,8 @@ class Decoded:
 
         By them torch chooses its way to resize: the fast one, and one and the same in training and prediction.
         """
-        return self.pixels.permute(1, 2, 0)[None].permute(0, 3, 1, 2)
+        (channels, height, width), (channel, row, column) = self.pixels.shape, self.pixels.stride()
+        return self.pixels.as_strided((1, channels, height, width), (height * row, channel, row, column))
 
 
 def decode(content: bytes, *, at_least: Size | None = None, limit: int = PIXEL_LIMIT) -> Decoded:
@@ -103,7 +104,7 @@ def _decode_jpeg(content: bytes, at_least: Size | None, limit: int) -> Decoded:
         original = _swapped(original)
         at_least = _swapped(at_least) if at_least else None
     array, notes = jpeg.decode_jpeg(content, header, at_least)
-    pixels = exif.upright(torch.from_numpy(array).permute(2, 0, 1), orientation)
+    pixels = exif.upright(torch.from_numpy(array.transpose(2, 0, 1)), orientation)
     return Decoded(pixels=pixels, original=original, notes=tuple(notes))
 
 

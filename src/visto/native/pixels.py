@@ -94,7 +94,7 @@ def _suits(images: Tensor) -> bool:
 
 def _empty(shape_nhwc: tuple[int, int, int, int], dtype: DTypeLike) -> Tensor:
     """Memory for images; NumPy asks the system for large pages, which are filled in two thirds of the time."""
-    return torch.from_numpy(np.empty(shape_nhwc, dtype)).permute(0, 3, 1, 2)
+    return torch.from_numpy(np.empty(shape_nhwc, dtype).transpose(0, 3, 1, 2))
 
 
 def _pointer(tensor: Tensor, offset: int = 0) -> ctypes.c_void_p:
