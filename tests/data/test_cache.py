@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from visto.data import dataset as dataset_module
 from visto.data.cache import Pixels, materialise
 from visto.data.dataset import Item, PixelRow, content_digest
 from visto.data.decode import Decoded, decode
+from visto.data.store import Record, Store
 from visto.data.stored import cache_summary, clear_cache
 from visto.errors import DataError, ResourceError
 from visto.types import Size
@@ -238,6 +240,20 @@ def test_many_files_and_some_that_cannot_be_read(
     assert [k for k, entry in enumerate(pixels.entries) if entry.status == "rejected"] == [0, 7, 8, 50, 99]
 
 
+def test_threads_append_at_once(tmp_path: Path) -> None:
+    def record(value: int) -> Record:
+        digest = content_digest(str(value).encode())
+        return Record(digest=digest, height=4, width=4, notes=(), pixels=bytes([value]) * 48)
+
+    with Store("threads", (3, 4, 4)) as store:
+        together = [[record((first + k) % 200) for k in range(20)] for first in range(0, 200, 10)]  # each value twice
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(store.append, together))
+    with Store("threads", (3, 4, 4)) as store:
+        lines = [store.find(record(value).digest) for value in range(200)]
+        assert sorted(line.row for line in lines if line) == list(range(200)) and len(store.pixels()) == 200
+
+
 def test_loops_are_built_for_many_images_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
     monkeypatch.setattr(native, "begin_building", begun.append)
@@ -367,12 +383,12 @@ def test_two_threads_at_once(tmp_path: Path) -> None:
 
 
 def test_many_batches_of_appending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_APPENDED_BYTES", 100)
+    monkeypatch.setattr(cache_module, "_TOGETHER", 2)
     assert values(materialise(save(tmp_path, list(range(30))), Crop(), threads=3)) == list(range(30))
 
 
 def test_an_interruption_keeps_the_cache_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_APPENDED_BYTES", 100)
+    monkeypatch.setattr(cache_module, "_TOGETHER", 2)
     items = save(tmp_path, list(range(30)))
 
     class Stop(Exception):

@@ -35,9 +35,8 @@ from visto.types import Progress, Size, silent
 
 # Raised when decode() comes to give other pixels for the same bytes.
 _DECODER = 1
-_APPENDED_BYTES = 4 << 20  # small enough for the threads not to wait while it is written
-_IN_FLIGHT = 2
-_TOGETHER = 16  # files of one task: less often do threads wait for each other
+_IN_FLIGHT = 4
+_TOGETHER = 8  # files that one task reads, decodes and keeps: with fewer, threads wait for each other more often
 _READ_BYTES = 1 << 20  # of one task, before it decodes them
 _BATCH = 512
 _WORTH_BUILDING = 1 << 24  # bytes of pixels, 112 images of 224: torch takes as long for fewer, and to normalise them
@@ -87,10 +86,9 @@ def _from_clips(items: Sequence[Item], fit: Fit, threads: int, progress: Progres
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fetched:
-    """What became of one file: rejected with a reason, or known by its digest, with a record where it is new."""
+    """What became of one file: rejected with a reason, or known by its digest."""
 
     digest: bytes = b""
-    record: Record | None = None
     reason: str = ""
 
 
@@ -98,29 +96,20 @@ def _from_files(items: Sequence[Item], fit: Fit, threads: int, progress: Progres
     with Store(_key(fit), _image_shape(fit)) as store:
 
         def fetch(some: Sequence[Item]) -> list[_Fetched]:
-            fetched, left = [], iter(some)
+            found: list[Record | _Fetched] = []
+            left = iter(some)
             while read := _read(left):
-                fetched += [_fetch(one, fit, store, limit) for one in read]
-            return fetched
+                found += [_fetch(one, fit, store, limit) for one in read]
+            if new := [one for one in found if isinstance(one, Record)]:
+                store.append(new)
+            return [_Fetched(digest=one.digest) if isinstance(one, Record) else one for one in found]
 
         if len(items) * store.record_bytes >= _WORTH_BUILDING:
             native.begin_building("pixels")
         together = max(1, min(_TOGETHER, len(items) // (_IN_FLIGHT * threads)))
         parts = [items[start : start + together] for start in range(0, len(items), together)]
-        fetched: list[_Fetched] = []
-        pending: dict[bytes, Record] = {}
         with contextlib.closing(_in_order(fetch, parts, threads)) as read:
-            results = chain.from_iterable(read)
-            for result in progress(results, total=len(items), words="reading images"):
-                fetched.append(_Fetched(digest=result.digest, reason=result.reason))
-                if result.record is not None and result.digest not in pending:
-                    store.need_writable()
-                    pending[result.digest] = result.record
-                if len(pending) * store.record_bytes >= _APPENDED_BYTES:
-                    store.append(list(pending.values()))
-                    pending.clear()
-        if pending:
-            store.append(list(pending.values()))
+            fetched = list(progress(chain.from_iterable(read), total=len(items), words="reading images"))
         return _collect(items, fetched, store)
 
 
@@ -144,8 +133,8 @@ def _read(items: Iterator[Item]) -> list[bytes | DataError]:
     return read
 
 
-def _fetch(content: bytes | DataError, fit: Fit, store: Store, limit: int) -> _Fetched:
-    """What became of a file that was read once: the bytes that are hashed are the bytes that are decoded."""
+def _fetch(content: bytes | DataError, fit: Fit, store: Store, limit: int) -> Record | _Fetched:
+    """The record of a file that is new. It was read once: the bytes that are hashed are the bytes that are decoded."""
     try:
         if isinstance(content, DataError):
             raise content
@@ -156,14 +145,13 @@ def _fetch(content: bytes | DataError, fit: Fit, store: Store, limit: int) -> _F
         pixels = _fitted(fit, decoded.batch, decoded.original)
     except DataError as error:
         return _Fetched(reason=error.message)
-    record = Record(
+    return Record(
         digest=digest,
         height=decoded.original.height,
         width=decoded.original.width,
         notes=decoded.notes,
         pixels=_record_bytes(pixels),
     )
-    return _Fetched(digest=digest, record=record)
 
 
 def _collect(items: Sequence[Item], fetched: Sequence[_Fetched], store: Store) -> Pixels:

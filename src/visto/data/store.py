@@ -77,7 +77,8 @@ def folders() -> Path:
 class Store:
     """The records of one fit. Several processes and threads may each hold a Store of the same folder.
 
-    ``find`` may be called from several threads; ``append`` from one.
+    Several threads may call ``find`` and ``append``: to write takes as long as to decode, where memory is new to the
+    system.
     """
 
     def __init__(self, key: str, shape: tuple[int, int, int]) -> None:
@@ -88,6 +89,7 @@ class Store:
         self._trusted: set[int] = set()
         self._lines_read = 0
         self._why_read_only = ""
+        self._appending = threading.Lock()  # that of the system is between processes
         self._closing = contextlib.ExitStack()
         try:
             with _MAKING:
@@ -133,7 +135,7 @@ class Store:
         """
         self.need_writable()
         try:
-            with self._locked():
+            with self._appending, self._locked():
                 self._refresh()
                 new = {record.digest: record for record in records if self.find(record.digest) is None}
                 rows = range(self._lines_read, self._lines_read + len(new))
