@@ -256,7 +256,7 @@ _ROWS = (
     Row(
         name="cifar-10-94",
         shows="CIFAR-10 to 0.94 in eight minutes, mean of five seeds",
-        contenders=(Visto(data="cifar-10-batches-bin", options=("--budget", "8m")),),
+        contenders=(Visto(data="cifar-10-batches-bin"),),
         repeats=5,
         claims=(Target(least=0.94, within=480),),
     ),

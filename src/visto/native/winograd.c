@@ -40,58 +40,68 @@ static Images images_of(const bf16 *numbers, const uint32_t *bits, int64_t image
 }
 
 /* Where the numbers of a window's pixels lie, `side` a side from `border` before the tile: zeros beyond the image. Where they
-are pooled, also where their bits lie and which of the four pixels each is. */
+are pooled, those of the pooled pixels, `pooled_side(side, border)` a side, and their bits. */
 typedef struct {
     const bf16 *numbers[POINTS];
     const uint32_t *bits[POINTS];
-    uint32_t not_right[POINTS], not_lower[POINTS];
 } Window;
+
+static inline int pooled_side(int side, int border) { return (side - 1 + border) / 2 + 1; }
 
 static inline void find_window(Window *window, const Images *all, int64_t tile, int side, int border, int pooled) {
     int64_t in_image = all->down * all->across, image = tile / in_image, place = tile % in_image;
-    int64_t top = place / all->across * TILE - border, left = place % all->across * TILE - border;
+    int64_t top = (place / all->across * TILE - border) >> pooled, left = (place % all->across * TILE - border) >> pooled;
     int64_t height = all->height >> pooled, width = all->width >> pooled, step = all->channels;
-    for (int i = 0; i < side; i++) {
-        int64_t row = (top + i) >> pooled, line = (image * height + row) * width;
+    int across = pooled ? pooled_side(side, border) : side;
+    for (int i = 0; i < across; i++) {
+        int64_t row = top + i, line = (image * height + row) * width;
         int row_is_there = tile < all->tiles && row >= 0 && row < height;
-        EACH(j, side) {
-            int64_t column = (left + j) >> pooled, pixel = line + column;
-            int there = row_is_there && column >= 0 && column < width, at = side * i + j;
+        EACH(j, across) {
+            int64_t column = left + j, pixel = line + column;
+            int there = row_is_there && column >= 0 && column < width, at = across * i + j;
             window->numbers[at] = there ? all->numbers + pixel * step : NOTHING;
-            if (!pooled) continue;
-            window->bits[at] = there ? all->bits + pixel * step / LANES * 2 : (const uint32_t *)NOTHING;
-            window->not_right[at] = (left + j) & 1 ? 0 : ~0u;
-            window->not_lower[at] = (top + i) & 1 ? 0 : ~0u;
+            if (pooled) window->bits[at] = there ? all->bits + pixel * step / LANES * 2 : (const uint32_t *)NOTHING;
         }
     }
 }
 
-/* The even (0) or odd (1) ones of 32 channels from `channel`, of all pixels of a window. */
-static inline void read_window(V *pixels, const Window *window, int count, int64_t channel, __mmask32 there, int odd,
-                               int pooled) {
-    EACH(i, count) {
-        __m512i both = _mm512_maskz_loadu_epi16(there, window->numbers[i] + channel);
-        __mmask16 chosen = 0xffff;
-        if (pooled) {
-            const uint32_t *bits = window->bits[i] + channel / LANES * 2;
-            uint32_t here = (bits[0] ^ window->not_right[i]) & (bits[1] ^ window->not_lower[i]);
-            chosen = (__mmask16)(odd ? here >> 16 : here);
+/* The even (0) or odd (1) ones of 32 channels, zero where they are not chosen. */
+static inline V half_of(__m512i both, int odd, __mmask16 chosen) {
+    return (V)(odd ? _mm512_maskz_and_epi32(chosen, both, _mm512_set1_epi32((int)0xffff0000))
+                   : _mm512_maskz_slli_epi32(chosen, both, 16));
+}
+
+/* Those from `channel`, of all pixels of a window. */
+static inline void read_window(V *pixels, const Window *window, int side, int border, int64_t channel, __mmask32 there,
+                               int odd, int pooled) {
+    if (!pooled) {
+        EACH(i, side * side)
+            pixels[i] = half_of(_mm512_maskz_loadu_epi16(there, window->numbers[i] + channel), odd, 0xffff);
+        return;
+    }
+    EACH(k, pooled_side(side, border) * pooled_side(side, border)) {
+        int row = k / pooled_side(side, border) * 2 - border, column = k % pooled_side(side, border) * 2 - border;
+        __m512i both = _mm512_maskz_loadu_epi16(there, window->numbers[k] + channel);
+        const uint32_t *bits = window->bits[k] + channel / LANES * 2;
+        uint32_t right = odd ? bits[0] >> 16 : bits[0], lower = odd ? bits[1] >> 16 : bits[1];
+        uint32_t chosen[4] = {~right & ~lower, right & ~lower, ~right & lower, right & lower};
+        EACH(q, 4) {
+            int i = row + q / 2, j = column + q % 2;
+            if (i >= 0 && i < side && j >= 0 && j < side) pixels[side * i + j] = half_of(both, odd, (__mmask16)chosen[q]);
         }
-        pixels[i] = (V)(odd ? _mm512_maskz_and_epi32(chosen, both, _mm512_set1_epi32((int)0xffff0000))
-                            : _mm512_maskz_slli_epi32(chosen, both, 16));
     }
 }
 
 static inline void window_to_points(V *points, const Window *window, int64_t channel, __mmask32 there, int odd, int pooled) {
     V half[POINTS];
-    read_window(half, window, POINTS, channel, there, odd, pooled);
+    read_window(half, window, SIDE, 1, channel, there, odd, pooled);
     EACH(i, SIDE) points_of_pixels(half + i, SIDE, half + i, SIDE);
     EACH(i, SIDE) points_of_pixels(half + SIDE * i, 1, points + SIDE * i, 1);
 }
 
 static inline void gradient_to_points(V *points, const Window *window, int64_t channel, int odd, int pooled) {
     V pixels[TILE * TILE], half[SIDE * TILE];
-    read_window(pixels, window, TILE * TILE, channel, ~0u, odd, pooled);
+    read_window(pixels, window, TILE, 0, channel, ~0u, odd, pooled);
     EACH(i, TILE) points_of_gradient(pixels + i, TILE, half + i, TILE);
     EACH(i, SIDE) points_of_gradient(half + TILE * i, 1, points + SIDE * i, 1);
 }
@@ -102,8 +112,11 @@ static inline __mmask32 channels_there(int64_t channel, int64_t channels) {
 
 static int64_t padded(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
-/* Tiles whose gradient is added at once: many where adding moves much memory, else few, whose points stay near. */
-static int64_t wide_of(int64_t inputs, int64_t outputs) { return padded(inputs) * outputs > 32768 ? 384 : 96; }
+/* Tiles whose gradient is added at once: many where adding moves much memory, else as many as stay near. */
+static int64_t wide_of(int64_t inputs, int64_t outputs) {
+    int64_t all = padded(inputs), near = 36864 / (all + outputs) / 2 * 2;
+    return all * outputs > 32768 ? 384 : near < 48 ? 48 : near;
+}
 
 static int64_t columns_of(int64_t outputs) { return outputs % 64 ? 32 : 64; }
 
