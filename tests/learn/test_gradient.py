@@ -10,8 +10,9 @@ from torch import nn
 
 from tests.learn.conftest import learner_of
 from visto.errors import ModelError, UsageError
-from visto.learn import Recipe, State, fit, load_state, save_state
+from visto.learn import Recipe, State, fit, gradient, load_state, save_state
 from visto.learn.engine import Engine, choose, disagreement
+from visto.native import winograd
 from visto.spec import Spec
 from visto.types import Silent
 
@@ -91,6 +92,24 @@ def test_resume_is_exact_in_bf16(recipe: Recipe, tmp_path: Path) -> None:
     for _ in fit(learner, resumed):
         pass
     assert same(run(recipe), resumed)
+
+
+def test_resume_is_exact_with_native_kernels(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not winograd.can_convolve():
+        pytest.skip("no AVX512-BF16, or no C compiler with OpenMP")
+    native = Engine(precision="bf16", kernels="native")
+    monkeypatch.setattr(gradient, "choose", lambda *_: native)
+    arguments = {"classes": 4, "channels": 1, "size": [8, 8], "widths": [32, 32]}
+    recipe = replace(recipe, model=Spec(name="speedrun", arguments=arguments), optimiser="muon", lr=0.06, ema=0.0)
+    unbroken = run(recipe)
+    save_state(tmp_path / "state", run(recipe, steps=9))
+    monkeypatch.setattr(gradient, "choose", lambda *_: pytest.fail("it was chosen before"))
+    learner = learner_of(recipe)
+    resumed = learner.resume(tmp_path / "state", Silent())
+    assert learner.engine == native and all(part.native for part in resumed.model.modules() if hasattr(part, "native"))
+    for _ in fit(learner, resumed):
+        pass
+    assert same(unbroken, resumed) and unbroken.history[-1]["validation_accuracy"] > 0.9
 
 
 def test_a_damaged_state_is_refused(recipe: Recipe, tmp_path: Path) -> None:
