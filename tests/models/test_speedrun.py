@@ -26,6 +26,20 @@ def test_whitened_patches_are_uncorrelated_and_of_one_size() -> None:
     torch.testing.assert_close(flat @ flat.T / flat.shape[1], torch.eye(12), atol=0.06, rtol=0)
 
 
+def test_padded_there_is_a_patch_for_each_pixel() -> None:
+    x = torch.arange(12.0).view(1, 1, 3, 4)
+    plain, padded = Whitening(1)(x), Whitening(1, padded=True)(x)
+    assert padded.shape == (1, 8, 3, 4) and torch.equal(padded[..., :2, :3], plain)
+    assert padded[0, :4, 2, 3].tolist() == [11.0] * 4  # the last pixel alone
+    sides = []
+    model = speedrun(classes=2, channels=3, size=[32, 32], widths=[8, 8, 8], padded=True)
+    assert isinstance(model, Speedrun)
+    for group in model.groups:
+        group.register_forward_hook(lambda *parts: sides.append(parts[2].shape[2]))
+    model(torch.zeros(1, 3, 32, 32))
+    assert sides == [16, 8, 4]
+
+
 def test_filters_begin_as_the_identity() -> None:
     model = speedrun(classes=4, channels=3, size=[32, 32], widths=[32, 16])
     assert isinstance(model, Speedrun)

@@ -22,13 +22,15 @@ _LARGEST = 48  # pixels a side: larger images are averaged down by a whole numbe
 class Whitening(nn.Module):
     """Patches of 2×2 pixels, decorrelated: each eigenvector of their covariance as a filter, and its negative.
 
-    Without ``fit`` the filters are the pixels of a patch and their negatives.
+    Without ``fit`` the filters are the pixels of a patch and their negatives. ``padded``: there are as many patches as
+    pixels, the last row and column repeated.
     """
 
     filters: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, padded: bool = False) -> None:
         super().__init__()
+        self.padded = padded
         parts = channels * _PATCH**2
         self.channels = 2 * parts
         one_each = torch.eye(parts).view(parts, channels, _PATCH, _PATCH)
@@ -44,6 +46,8 @@ class Whitening(nn.Module):
             self.filters.copy_(torch.cat([scaled, -scaled]))
 
     def forward(self, images_nchw: Tensor) -> Tensor:
+        if self.padded:
+            images_nchw = F.pad(images_nchw, (0, _PATCH - 1, 0, _PATCH - 1), mode="replicate")
         return F.conv2d(images_nchw, self.filters)
 
 
@@ -93,18 +97,20 @@ def speedrun(
     widths: Sequence[int] = (64, 256, 256),
     activation: str = "gelu",
     momentum: float = 0.15,
+    padded: bool = False,
 ) -> nn.Module:
     """Whitened patches, a group of two 3×3 convolutions for each of ``widths``, the strongest place of each channel.
 
     A side is no longer halved once it is down to 3 pixels. ``momentum`` is that of the norms' running figures, for
-    batches of 500. Raises UsageError for a width that is not positive.
+    batches of 500. With ``padded`` patches 32 pixels a side become 16, 8 and 4, else 31, 15, 7 and 3. Raises UsageError
+    for a width that is not positive.
     """
     if not widths or min(widths) < 1:
         raise UsageError(f"widths {list(widths)}", expected="one or more positive numbers")
     stride = -(-min(size) // _LARGEST)
-    whitening = Whitening(channels)
+    whitening = Whitening(channels, padded=padded)
     groups: list[nn.Module] = []
-    units, side = whitening.channels, min(size) // stride - _PATCH + 1
+    units, side = whitening.channels, min(size) // stride - (0 if padded else _PATCH - 1)
     for width in widths:
         halve = side > 3
         groups.append(Group(units, width, activation, halve=halve, momentum=momentum))
