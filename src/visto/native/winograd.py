@@ -25,7 +25,7 @@ def can_convolve() -> bool:
 
 def suits(inputs: int, outputs: int) -> bool:
     """Whether images of so many channels can be made from so many; for the way back, ask with the two exchanged."""
-    return inputs <= _MOST and outputs % _GROUP == 0
+    return max(inputs, outputs) <= _MOST and outputs % _GROUP == 0
 
 
 def convolved(images: Tensor, filters: Tensor, *, pooled: bool = False) -> tuple[Tensor, Tensor | None]:
@@ -69,7 +69,7 @@ def _convolve(
     width: int,
 ) -> None:
     n, inputs = images.shape[:2]
-    taps, outputs = taps.contiguous(), made.shape[1]
+    taps, outputs = taps.float().contiguous(), made.shape[1]
     own, threads = loops(), torch.get_num_threads()
     packed = torch.empty(_POINTS * outputs * -(-inputs // _GROUP) * _GROUP, dtype=torch.bfloat16)
     channels = [ctypes.c_int64(inputs), ctypes.c_int64(outputs)]

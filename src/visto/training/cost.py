@@ -65,7 +65,7 @@ def _step(recipe: Recipe, classes: tuple[str, ...], train: Pixels) -> tuple[floa
     trial = replace(recipe, batch_size=min(recipe.batch_size, len(few)), mixup=0.0, balance="none", repeats=1)
     task = TASKS[recipe.task](classes=classes, label_smoothing=recipe.label_smoothing)
     learner = GradientLearner(trial, task, PixelFeed(trial, task, few, few, None))
-    learner.engine = _engine()
+    learner.engine = replace(_engine(), kernels="native" if winograd.can_convolve() else "torch")
     state = learner.blank()
     return _timed(lambda: learner.descend(state, learner.feed.batch(0), 1e-6)), trial.batch_size
 
@@ -98,10 +98,7 @@ def _transfer(recipe: Recipe, images: int, validation: int) -> Cost:
 
 
 def _engine() -> Engine:
-    return Engine(
-        precision="bf16" if has_fast_bf16() else "fp32",
-        kernels="native" if winograd.can_convolve() else "torch",
-    )
+    return Engine(precision="bf16" if has_fast_bf16() else "fp32")
 
 
 def _timed(step: Callable[[], object]) -> float:
