@@ -118,7 +118,7 @@ def test_a_disk_that_is_full_for_the_cache(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", no_room)
+        patch.setattr(os, "pwritev", no_room)
         ended = visto.train(photos)
     assert ended.code == 5
     assert "cannot write to the cache" in ended.err

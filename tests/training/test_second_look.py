@@ -39,7 +39,7 @@ def test_what_learning_took_is_told_and_stored(trained: tuple[Path, list[str]]) 
     assert any("waiting for images" in line and "memory" in line for line in words)
     made = visto.load(out).bundle.manifest.recipe
     assert 0 <= made["waiting"] <= 1 and made["peak_memory"] > 100e6
-    assert set(made["decisions"]["engine"]) == {"precision", "layout", "device", "reason", "seconds"}
+    assert set(made["decisions"]["engine"]) == {"precision", "layout", "kernels", "device", "reason", "seconds"}
 
 
 def test_a_bundle_with_a_second_look_can_be_fine_tuned(tmp_path: Path) -> None:
