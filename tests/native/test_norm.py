@@ -1,27 +1,14 @@
 """Batch norm and GELU by our own loops beside torch's in fp64."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from visto.models.norm import Norm
-from visto.native import library, winograd
 
 _NEAR = 0.004  # of the norm of what is exact: what rounding to bf16 leaves
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VISTO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        library._library.cache_clear()
-        if not winograd.can_convolve():
-            pytest.skip("no AVX512-BF16, or no C compiler with OpenMP")
-        yield
-    library._library.cache_clear()
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 def numbers(n: int, channels: int, height: int, width: int, *, seed: int = 0) -> Tensor:

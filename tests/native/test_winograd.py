@@ -1,7 +1,6 @@
 """Convolutions by Winograd's method beside torch's in fp64: near enough for bf16, forward and back."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,20 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visto.models.convolution import Convolution
-from visto.native import library, winograd
+from visto.native import winograd
 
 _NEAR = 0.025  # of the norm of what is exact: it is 0.010 to 0.013 where many channels are summed
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VISTO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        library._library.cache_clear()
-        if not winograd.can_convolve():
-            pytest.skip("no AVX512-BF16, or no C compiler with OpenMP")
-        yield
-    library._library.cache_clear()
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 def of_images(n: int, channels: int, height: int, width: int, *, seed: int = 0) -> Tensor:
