@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from visto.native.winograd import loops, pointer
+from visto.native.pixels import pointer
+from visto.native.winograd import loops
 
 _PART = 512  # pixels that are summed by themselves, as in norm.c
 

@@ -31,7 +31,7 @@ def zoomed(images: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor | None:
 
     def part(first: int) -> int:
         share = [ctypes.c_int64(number) for number in (n, first, threads)]
-        return int(loops.visto_zoom(_pointer(images), _pointer(out), *size, _pointer(boxes), _pointer(flags), *share))
+        return int(loops.visto_zoom(pointer(images), pointer(out), *size, pointer(boxes), pointer(flags), *share))
 
     _together(part, threads)
     return out
@@ -52,7 +52,7 @@ def enlarged(images: Tensor, box: tuple[int, int, int, int], size: tuple[int, in
     out = _empty((n, *size, channels), np.uint8)
     boxes, flags = (ctypes.c_int32 * (4 * n))(*(top, top + tall, left, left + wide) * n), (ctypes.c_uint8 * n)()
     share = [ctypes.c_int64(number) for number in (n, 0, 1)]
-    if loops.visto_zoom(_pointer(images), _pointer(out), height, width, *size, channels, boxes, flags, *share):
+    if loops.visto_zoom(pointer(images), pointer(out), height, width, *size, channels, boxes, flags, *share):
         raise MemoryError
     return out
 
@@ -75,7 +75,7 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
     def part(k: int) -> int:
         begin, rows = borders[k] * numbers, borders[k + 1] - borders[k]
         amount = ctypes.c_int64(rows), ctypes.c_int64(numbers)
-        loops.visto_normalise(_pointer(images, begin), _pointer(out, 4 * begin), *amount, *map(_pointer, of_row))
+        loops.visto_normalise(pointer(images, begin), pointer(out, 4 * begin), *amount, *map(pointer, of_row))
         return 0
 
     _together(part, threads)
@@ -97,8 +97,9 @@ def _empty(shape_nhwc: tuple[int, int, int, int], dtype: DTypeLike) -> Tensor:
     return torch.from_numpy(np.empty(shape_nhwc, dtype).transpose(0, 3, 1, 2))
 
 
-def _pointer(tensor: Tensor, offset: int = 0) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr() + offset)
+def pointer(tensor: Tensor | None, offset: int = 0) -> ctypes.c_void_p:
+    """Where its numbers lie, so many bytes on; nowhere for None."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr() + offset)
 
 
 def _threads(images: int) -> int:

@@ -27,7 +27,7 @@ static const bf16 NOTHING[MOST] __attribute__((aligned(64)));
 
 /* The images that are read or made; `pooled` ones have half the sides, and two bits for each number. */
 typedef struct {
-    int64_t images, height, width, channels, down, across, tiles;
+    int64_t height, width, channels, down, across, tiles;
     const bf16 *numbers;
     const uint32_t *bits; /* two words for 32 channels; NULL where nothing is pooled */
 } Images;
@@ -35,7 +35,7 @@ typedef struct {
 static Images images_of(const bf16 *numbers, const uint32_t *bits, int64_t images, int64_t height, int64_t width,
                         int64_t channels) {
     int64_t down = (height + TILE - 1) / TILE, across = (width + TILE - 1) / TILE;
-    Images all = {images, height, width, channels, down, across, images * down * across, numbers, bits};
+    Images all = {height, width, channels, down, across, images * down * across, numbers, bits};
     return all;
 }
 

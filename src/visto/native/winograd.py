@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from visto.native.library import library
+from visto.native.pixels import pointer
 
 _GROUP = 32  # channels that are made at once
 _POINTS = 36  # of a window, in both directions
@@ -95,8 +96,3 @@ def _room(bytes_of: Any, inputs: int, outputs: int, times: int = 1) -> Tensor:
     """Memory to work in, as much as a function of the loops says, for so many threads."""
     bytes_of.restype = ctypes.c_int64
     return torch.empty(times * bytes_of(ctypes.c_int64(inputs), ctypes.c_int64(outputs)), dtype=torch.uint8)
-
-
-def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
-    """Where its numbers lie."""
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
