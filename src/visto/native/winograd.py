@@ -1,7 +1,7 @@
 """Convolutions of bf16 images by Winograd's method: half the time of direct ones, for one per cent of noise.
 
 Windows of 3×3 pixels with a border of one; images are N×C×H×W in channels-last layout. Each number is summed in the
-same order whatever the count of threads. For processors that multiply bf16 pairwise (AVX512-BF16), where there is a
+same order by the same count of threads. For processors that multiply bf16 pairwise (AVX512-BF16), where there is a
 compiler with OpenMP; these functions may only be called where ``can_convolve``.
 """
 
@@ -55,8 +55,9 @@ def gradient_of_filters(images: Tensor, gradient: Tensor, bits: Tensor | None) -
     outputs, own = gradient.shape[1], loops()
     taps = torch.empty(3, 3, inputs, outputs)
     sizes = [ctypes.c_int64(number) for number in (n, height, width, inputs, outputs)]
-    room = _room(own.visto_room_back, inputs, outputs)
-    own.visto_convolve_back(*map(pointer, (images, gradient, bits, taps, room)), *sizes, torch.get_num_threads())
+    threads = torch.get_num_threads()
+    room = _room(own.visto_room_back, inputs, outputs, threads)
+    own.visto_convolve_back(*map(pointer, (images, gradient, bits, taps, room)), *sizes, threads)
     return taps.permute(3, 2, 0, 1)
 
 
@@ -92,7 +93,7 @@ def _made(images: int, channels: int, height: int, width: int) -> Tensor:
     return torch.empty(size, dtype=torch.bfloat16, memory_format=torch.channels_last)
 
 
-def _room(bytes_of: Any, inputs: int, outputs: int, times: int = 1) -> Tensor:
-    """Memory to work in, as much as a function of the loops says, for so many threads."""
+def _room(bytes_of: Any, inputs: int, outputs: int, threads: int) -> Tensor:
+    """Memory to work in, as much as a function of the loops says."""
     bytes_of.restype = ctypes.c_int64
-    return torch.empty(times * bytes_of(ctypes.c_int64(inputs), ctypes.c_int64(outputs)), dtype=torch.uint8)
+    return torch.empty(bytes_of(ctypes.c_int64(inputs), ctypes.c_int64(outputs), threads), dtype=torch.uint8)
