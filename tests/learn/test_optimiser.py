@@ -68,6 +68,20 @@ def test_a_step_of_muon_by_hand() -> None:
     torch.testing.assert_close(muon.state[0]["momentum_buffer"], parameter.grad)
 
 
+def test_muon_steps_alike_in_each_layout() -> None:
+    random = torch.Generator().manual_seed(0)
+    filters, gradient = torch.randn(8, 4, 3, 3, generator=random), torch.randn(8, 4, 3, 3, generator=random)
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        parameter = nn.Parameter(filters.clone(memory_format=layout))
+        parameter.grad = gradient.clone()  # may lie otherwise than the filters
+        muon = Muon([Group(parameters=[parameter], share=1.0, weight_decay=0.0)])
+        muon.set_rate(0.1)
+        muon.step()
+        moved.append(parameter.detach())
+    torch.testing.assert_close(moved[0], moved[1], rtol=0, atol=2e-3)
+
+
 def test_a_parameter_without_gradient_stays() -> None:
     still, moved = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
     moved.grad = torch.ones(3)

@@ -122,9 +122,15 @@ class Muon(Optimiser):
             for filters, gradient, own in zip(parameters, gradients, gathered, strict=True):
                 before = _gathered(own, "momentum_buffer", filters)
                 before.mul_(self.momentum).add_(gradient)
-                ahead = gradient.add(before, alpha=self.momentum)
+                ahead = before.mul(self.momentum).add_(gradient)
                 filters.mul_(len(filters) ** 0.5 / filters.norm())
-                filters.sub_(orthogonalised(ahead.flatten(1)).view_as(filters), alpha=group.lr)
+                _as_rows(filters).sub_(orthogonalised(_as_rows(ahead)), alpha=group.lr)
+
+
+def _as_rows(filters: Tensor) -> Tensor:
+    """A view with a row for each filter, its numbers in the order in which they lie in memory."""
+    last = filters.is_contiguous(memory_format=torch.channels_last)
+    return (filters.permute(0, 2, 3, 1) if last else filters).view(len(filters), -1)
 
 
 def _adamw(group: Group, parameters: list[Tensor], gradients: list[Tensor], gathered: list[dict[str, Tensor]]) -> None:
