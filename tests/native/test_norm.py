@@ -45,6 +45,17 @@ def test_it_is_batch_norm_and_gelu(n: int, channels: int, side: int) -> None:
     torch.testing.assert_close(layer.running_var.double(), variance, rtol=1e-5, atol=1e-6)
 
 
+def test_a_look_takes_the_running_figures() -> None:
+    images, layer = numbers(3, 64, 5, 5), layer_of(64).eval()
+    layer.running_mean.copy_(torch.linspace(-2, 2, 64))
+    layer.running_var.copy_(torch.linspace(0.1, 3, 64))
+    with torch.no_grad():
+        made = layer(images)
+    figures = layer.running_mean.double(), layer.running_var.double()
+    exact = F.gelu(F.batch_norm(images.double(), *figures, None, layer.bias.double(), False, 0.15, 1e-5))
+    assert made.dtype == torch.bfloat16 and gap(made, exact.detach()) < _NEAR
+
+
 def test_gelu_is_exact_far_out_and_near_zero() -> None:
     layer = layer_of(32)
     values = torch.cat([torch.linspace(-12, 12, 1201), torch.tensor([0.0, 1e-3, -1e-3])])

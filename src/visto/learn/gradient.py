@@ -124,8 +124,7 @@ class GradientLearner:
             began = time.perf_counter()
             self.task.keep(module(images))
         each = (time.perf_counter() - began) / len(images)
-        again = 1 + _VIEWS * self.recipe.second_look if self.recipe.second_look else 0
-        return each * self.feed.validation_images * (1 + again)
+        return each * self.feed.validation_images * (1 + (1 + _VIEWS) * self.recipe.second_look)
 
     def resume(self, path: Path, voice: Voice) -> State:
         """The state that was saved at ``path``, with this learner as it was then. Raises ModelError."""

@@ -16,7 +16,8 @@ _GROUP = 32  # channels that the loops take at once
 class Norm(nn.Module):
     """Batch norm with a bias and without a gain, then activated: the optimiser keeps the size of the filters before it.
 
-    With ``native``, training runs in loops of our own (``visto.native.norm``) where the activation is GELU.
+    With ``native``, as it is set for learning alone, it runs in loops of our own (``visto.native.norm``) where the
+    activation is GELU.
     """
 
     running_mean: Tensor
@@ -36,12 +37,15 @@ class Norm(nn.Module):
         return isinstance(self.activation, nn.GELU) and len(self.bias) % _GROUP == 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.native and self.training and self.suits():
+        native = self.native and self.suits()
+        if native and self.training:
             made, mean, variance = _NormGelu.apply(x, self.bias)  # type: ignore[no-untyped-call]
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance, self.momentum)
             out: Tensor = made
             return out
+        if native and not torch.is_grad_enabled():
+            return loops.activated(_ready(x), *_line(self.running_mean, self.running_var, self.bias))
         figures = self.running_mean, self.running_var
         x = F.batch_norm(x, *figures, None, self.bias, self.training, self.momentum, _EPS)
         out = self.activation(x)
@@ -53,10 +57,9 @@ class _NormGelu(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, images: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        images = images.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        images = _ready(images)
         found = loops.moments(images)
-        inverse = (found.variance + _EPS).rsqrt()
-        scale, shift = inverse.float(), (bias.double() - found.mean * inverse).float()
+        scale, shift = _line(found.mean, found.variance, bias)
         context.save_for_backward(images, scale, shift)
         context.moments = found
         unbiased = found.variance * (found.pixels / max(1, found.pixels - 1))
@@ -67,5 +70,14 @@ class _NormGelu(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         images, scale, shift = context.saved_tensors
-        of_made = gradients[0].to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        return loops.gradient(images, of_made, context.moments, scale, shift)
+        return loops.gradient(images, _ready(gradients[0]), context.moments, scale, shift)
+
+
+def _line(mean: Tensor, variance: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """What each channel is multiplied by, and what is added then."""
+    scale = (variance.double() + _EPS).rsqrt()
+    return scale.float(), (bias.double() - mean * scale).float()
+
+
+def _ready(images: Tensor) -> Tensor:
+    return images.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
