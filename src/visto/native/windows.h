@@ -1,4 +1,4 @@
-/* What both directions of winograd.c read: windows of images at points, 32 channels at a time. */
+/* What the convolutions by Winograd's method have in common: tiles of images, and windows of bf16 ones at points. */
 
 #include "points.h"
 #include <omp.h>
@@ -94,10 +94,20 @@ static inline __mmask32 channels_there(int64_t channel, int64_t channels) {
 
 static int64_t padded(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
+/* Outputs that are made at once. */
+static inline int64_t columns_of(int64_t outputs) { return outputs % 64 ? 32 : 64; }
+
 /* Which channel lies at a place in the order of points. */
 static inline int64_t channel_at(int64_t place) {
     int64_t within = place % LANES;
     return place - within + (within < 16 ? 2 * within : 2 * (within - 16) + 1);
+}
+
+static inline void tile_from_points(V *pixels, const float *sums, int64_t stride) {
+    V points[POINTS], half[SIDE * TILE];
+    EACH(p, POINTS) points[p] = _mm512_loadu_ps(sums + p * stride);
+    EACH(i, SIDE) pixels_of_points(points + i, SIDE, half + i, SIDE);
+    EACH(i, TILE) pixels_of_points(half + SIDE * i, 1, pixels + TILE * i, 1);
 }
 
 /* sums (R×16C) = or += left (R rows of pairs) times right (pairs of rows of 16C). */

@@ -6,7 +6,9 @@ adds about 1 % of noise (2 % with the usual 0, ±1, ±2). Images are N×H×W×C.
 which of the four was the largest is kept as two bits.
 
 Channels are read 32 at a time and taken apart into the sixteen even and the sixteen odd ones, which costs one operation each:
-numbers at points lie in that order, and filters are packed to suit. */
+numbers at points lie in that order, and filters are packed to suit.
+
+winograd_back.c has the gradient of filters, answers.c convolves in fp32. */
 
 #if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__BMI2__)
 #include "windows.h"
@@ -15,8 +17,6 @@ enum {
     BLOCK = 48, /* tiles a thread works on at once: what it needs should stay in its second cache */
     ROWS = 6    /* of them in one kernel */
 };
-
-static int64_t columns_of(int64_t outputs) { return outputs % 64 ? 32 : 64; }
 
 KERNEL(multiply_64, ROWS, 4)
 KERNEL(multiply_32, ROWS, 2)
@@ -64,13 +64,6 @@ static void block_to_points(bf16 *points, const Images *all, int64_t first, int6
                 _mm512_storeu_si512(points + p * stride + t * channels + c, (__m512i)_mm512_cvtne2ps_pbh(odd[p], even[p]));
         }
     }
-}
-
-static inline void tile_from_points(V *pixels, const float *sums, int64_t stride) {
-    V points[POINTS], half[SIDE * TILE];
-    EACH(p, POINTS) points[p] = _mm512_loadu_ps(sums + p * stride);
-    EACH(i, SIDE) pixels_of_points(points + i, SIDE, half + i, SIDE);
-    EACH(i, TILE) pixels_of_points(half + SIDE * i, 1, pixels + TILE * i, 1);
 }
 
 /* The largest of 2×2 pixels; in the masks, whether it is a right one and whether a lower one. */

@@ -15,7 +15,7 @@ from visto.native.library import library
 from visto.native.pixels import pointer
 
 _GROUP = 32  # channels that are made at once
-_POINTS = 36  # of a window, in both directions
+POINTS = 36  # of a window, in both directions
 _MOST = 4096  # channels
 
 
@@ -56,7 +56,7 @@ def gradient_of_filters(images: Tensor, gradient: Tensor, bits: Tensor | None) -
     taps = torch.empty(3, 3, inputs, outputs)
     sizes = [ctypes.c_int64(number) for number in (n, height, width, inputs, outputs)]
     threads = torch.get_num_threads()
-    room = _room(own.visto_room_back, inputs, outputs, threads)
+    room = room_to_work(own.visto_room_back, inputs, outputs, threads)
     own.visto_convolve_back(*map(pointer, (images, gradient, bits, taps, room)), *sizes, threads)
     return taps.permute(3, 2, 0, 1)
 
@@ -73,10 +73,10 @@ def _convolve(
     n, inputs = images.shape[:2]
     taps, outputs = taps.float().contiguous(), made.shape[1]
     own, threads = loops(), torch.get_num_threads()
-    packed = torch.empty(_POINTS * outputs * -(-inputs // _GROUP) * _GROUP, dtype=torch.bfloat16)
+    packed = torch.empty(POINTS * outputs * -(-inputs // _GROUP) * _GROUP, dtype=torch.bfloat16)
     channels = [ctypes.c_int64(inputs), ctypes.c_int64(outputs)]
     own.visto_filters_to_points(pointer(taps), pointer(packed), *channels, threads)
-    room = _room(own.visto_room, inputs, outputs, threads)
+    room = room_to_work(own.visto_room, inputs, outputs, threads)
     tensors = map(pointer, (images, read_bits, packed, made, made_bits, room))
     own.visto_convolve(*tensors, *map(ctypes.c_int64, (n, height, width)), *channels, threads)
 
@@ -93,7 +93,7 @@ def _made(images: int, channels: int, height: int, width: int) -> Tensor:
     return torch.empty(size, dtype=torch.bfloat16, memory_format=torch.channels_last)
 
 
-def _room(bytes_of: Any, inputs: int, outputs: int, threads: int) -> Tensor:
+def room_to_work(bytes_of: Any, inputs: int, outputs: int, threads: int) -> Tensor:
     """Memory to work in, as much as a function of the loops says."""
     bytes_of.restype = ctypes.c_int64
     return torch.empty(bytes_of(ctypes.c_int64(inputs), ctypes.c_int64(outputs), threads), dtype=torch.uint8)
