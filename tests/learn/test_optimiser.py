@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from visto.learn.optimiser import OPTIMISERS, AdamW, Group, Muon
 from visto.learn.orthogonal import orthogonalised
+from visto.native.winograd import laid_out
 
 
 def model() -> nn.Module:
@@ -72,14 +73,16 @@ def test_muon_steps_alike_in_each_layout() -> None:
     random = torch.Generator().manual_seed(0)
     filters, gradient = torch.randn(8, 4, 3, 3, generator=random), torch.randn(8, 4, 3, 3, generator=random)
     moved = []
-    for layout in (torch.contiguous_format, torch.channels_last):
-        parameter = nn.Parameter(filters.clone(memory_format=layout))
+    layouts = filters.clone(), filters.contiguous(memory_format=torch.channels_last), laid_out(filters)
+    for alike in layouts:
+        parameter = nn.Parameter(alike)
         parameter.grad = gradient.clone()  # may lie otherwise than the filters
         muon = Muon([Group(parameters=[parameter], share=1.0, weight_decay=0.0)])
         muon.set_rate(0.1)
         muon.step()
         moved.append(parameter.detach())
-    torch.testing.assert_close(moved[0], moved[1], rtol=0, atol=2e-3)
+    for other in moved[1:]:
+        torch.testing.assert_close(moved[0], other, rtol=0, atol=2e-3)
 
 
 def test_a_parameter_without_gradient_stays() -> None:

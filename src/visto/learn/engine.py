@@ -76,9 +76,12 @@ class Engine:
                 "this run learns by kernels compiled on the machine, which cannot be built here",
                 hint="install a C compiler (gcc), as when it began; or begin anew in another folder",
             )
-        for part in _with_kernels(module):
+        laid_out: nn.Module = module.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload]
+        for part in _with_kernels(laid_out):
             part.native = native
-        return module.to(self.device).to(memory_format=LAYOUTS[self.layout])  # type: ignore[call-overload, no-any-return]
+            if native and isinstance(part, Convolution):
+                part.weight.data = winograd.laid_out(part.weight.data)
+        return laid_out
 
     def images(self, images: Tensor) -> Tensor:
         """Inputs on the device, laid out as chosen where they are images (N×C×H×W)."""

@@ -129,7 +129,7 @@ class Muon(Optimiser):
 
 def _as_rows(filters: Tensor) -> Tensor:
     """A view with a row for each filter, its numbers in the order in which they lie in memory."""
-    last = filters.is_contiguous(memory_format=torch.channels_last)
+    last = filters.stride(1) < filters.stride(3)  # channels after pixels, as in channels-last layout
     return (filters.permute(0, 2, 3, 1) if last else filters).view(len(filters), -1)
 
 

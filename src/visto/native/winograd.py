@@ -29,6 +29,11 @@ def suits(inputs: int, outputs: int) -> bool:
     return max(inputs, outputs) <= _MOST and outputs % _GROUP == 0
 
 
+def laid_out(filters: Tensor) -> Tensor:
+    """The same, in memory as rows × columns × inputs × outputs: as they are read here, and as their gradient comes."""
+    return filters.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
+
+
 def convolved(images: Tensor, filters: Tensor, *, pooled: bool = False) -> tuple[Tensor, Tensor | None]:
     """The convolution with ``filters`` (outputs × inputs × 3 × 3), max-pooled 2×2 where ``pooled``.
 

@@ -11,7 +11,7 @@ static int together(int64_t inputs, int64_t outputs) { return padded(inputs) * o
 
 /* Tiles whose gradient is added at once: many where adding moves much memory, else as many as stay near. */
 static int64_t wide_of(int64_t inputs, int64_t outputs) {
-    int64_t near = 36864 / (padded(inputs) + outputs) / 2 * 2;
+    int64_t near = 24576 / (padded(inputs) + outputs) / 2 * 2;
     return together(inputs, outputs) ? 384 : near < 48 ? 48 : near;
 }
 
