@@ -31,6 +31,7 @@ _ROUNDS = 3
 _DOUBTS = 6  # more of them, before anything but the first candidate is taken
 _CLEARLY = 0.7  # of the first candidate's time: less is noise on a shared machine
 _NOTHING = 0.005  # seconds of a trial step: below, there is nothing to gain
+_LITTLE = 0.01  # below, native kernels gain less in a run than the seconds that building them takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ def _natively(plain: Engine, model: nn.Module, images: Tensor) -> Engine:
     """The same with native kernels, unless there is nothing to gain, they go wrong, or are clearly slower."""
     known = dict(plain.seconds or {})
     name = f"{plain.precision} {plain.layout}"
-    can = plain.precision == "bf16" and plain.device == "cpu" and known[name] >= _NOTHING
+    can = plain.precision == "bf16" and plain.device == "cpu" and known[name] >= _LITTLE
     if not can or not any(part.suits() for part in _with_kernels(model)) or not winograd.can_convolve():
         return plain
     native = replace(plain, kernels="native")
