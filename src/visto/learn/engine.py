@@ -31,7 +31,7 @@ _ROUNDS = 3
 _DOUBTS = 6  # more of them, before anything but the first candidate is taken
 _CLEARLY = 0.7  # of the first candidate's time: less is noise on a shared machine
 _NOTHING = 0.005  # seconds of a trial step: below, there is nothing to gain
-_LITTLE = 0.01  # below, native kernels gain less in a run than the seconds that building them takes
+_LITTLE = 0.01  # below, native kernels gain little in a run, and building them takes seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _WORTH = 1_000_000_000  # products of a direct convolution: it takes 8 ms on two
 def pays(images: Tensor, filters: Tensor) -> bool:
     """Whether ``convolved`` can be called and is worth it: no gradient is wanted, and there is much to do.
 
-    Builds the loops at the first call that is worth it, in a second.
+    Builds the loops at the first call that is worth it, in half a second.
     """
     if torch.is_grad_enabled() or torch.compiler.is_exporting() or torch.is_autocast_enabled("cpu"):
         return False
