@@ -1,7 +1,7 @@
 /* The gradient of filters by Winograd's method: see winograd.c.
 
 Each thread has tiles of its own, and its own sums where they are small: threads that share what they have just made wait for
-each other's caches, long where these are apart. The sums are added in the order of the threads. */
+each other's caches. The sums are added in the order of the threads. */
 
 #if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__BMI2__)
 #include "windows.h"
