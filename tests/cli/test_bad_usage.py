@@ -211,6 +211,17 @@ assert not slow, slow
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_commands_start_without_what_few_need() -> None:
+    """SciPy costs half a second."""
+    code = """
+import sys
+import visto.api
+slow = {"scipy", "sklearn", "onnx", "onnxruntime", "torchvision"} & set(sys.modules)
+assert not slow, slow
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_reader_that_goes_away(bundle: Path, photos: Path, cache: Path) -> None:
     """``visto predict … | head -1`` ends without a word."""
     reader, writer = os.pipe()

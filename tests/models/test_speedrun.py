@@ -88,6 +88,28 @@ def test_only_the_unsure_are_looked_at_again() -> None:
     assert torch.equal(SecondLook(Corner(), margin=0.0, mirror=True)(both)["logits"], Corner()(both)["logits"])
 
 
+class Counting(Corner):
+    """How many images it is given at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, images_nchw: Tensor) -> dict[str, Tensor]:
+        self.seen.append(len(images_nchw))
+        return super().forward(images_nchw)
+
+
+def test_views_go_together_but_never_more_than_a_batch_of_images() -> None:
+    torch.manual_seed(0)
+    images, inner = torch.rand(12, 1, 4, 4), Counting()
+    images[4:, 0, 0, 0] += 9  # sure
+    found = SecondLook(inner, margin=5.0, mirror=True)(images)["logits"]
+    assert inner.seen == [12, 10, 10]  # 4 unsure images, 5 views of each
+    alone = torch.cat([SecondLook(Corner(), margin=5.0, mirror=True)(image[None])["logits"] for image in images])
+    assert torch.equal(found, alone)
+
+
 def test_a_pixel_cannot_be_shifted() -> None:
     with pytest.raises(UsageError, match="second look"):
         second_look(classes=2, channels=1, size=[1, 8])

@@ -18,5 +18,11 @@ def generator(seed: int, stream: str, number: int) -> Generator:
 
 
 def reseed(seed: int, stream: str, number: int) -> None:
-    """Seed torch's global generator, which dropout and initialisation draw from."""
-    torch.manual_seed(seed_of(seed, stream, number))
+    """Seed torch's global generators, which dropout and initialisation draw from.
+
+    As torch.manual_seed does, which takes up to half a millisecond to look for devices that Visto does not use.
+    """
+    number = seed_of(seed, stream, number)
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(number)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit
 
 from visto.metrics.box_matching import ALL, Array, match_boxes
 from visto.types import Boxes
@@ -33,7 +32,7 @@ def fit_box_scores(predictions: Sequence[Boxes], targets: Sequence[Boxes]) -> tu
     wanted = np.where(hit > 0, (right + 1) / (right + 2), 1 / (wrong + 2))
     weights = np.array([1.0, 0.0])
     for _ in range(_STEPS):  # Newton's: the log-loss is convex
-        chance = expit(odds @ weights)
+        chance = np.exp(-np.logaddexp(0, -odds @ weights))  # as SciPy's expit
         slope = odds.T @ (chance - wanted)
         bend = (odds * (chance * (1 - chance))[:, None]).T @ odds + 1e-9 * np.eye(2)
         step = np.linalg.solve(bend, slope)

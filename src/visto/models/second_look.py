@@ -37,23 +37,27 @@ class SecondLook(nn.Module):
         if torch.compiler.is_exporting():  # a graph of fixed shape cannot look at some only
             logits = torch.where(unsure[:, None], self.again(images_nchw, logits), logits)
         elif unsure.any():
-            logits = logits.index_put((unsure,), self.again(images_nchw[unsure], logits[unsure]))
+            again = self.again(images_nchw[unsure], logits[unsure], most=len(images_nchw))
+            logits = logits.index_put((unsure,), again)
         return {"logits": logits}
 
-    def again(self, images_nchw: Tensor, first: Tensor) -> Tensor:
-        """The mean logits of all views, where ``first`` are those of the images themselves."""
+    def again(self, images_nchw: Tensor, first: Tensor, *, most: int = 0) -> Tensor:
+        """The mean logits of all views, where ``first`` are those of the images themselves.
+
+        The views go through the model together, as few at once as it takes to have at most ``most`` (0: any number).
+        """
         height, width = images_nchw.shape[2:]
         padded = F.pad(images_nchw, (1, 1, 1, 1), mode="reflect")
-        shifted = [padded[:, :, :height, :width], padded[:, :, 2:, 2:]]
-        plain = [first, *(self._logits(view) for view in shifted)]
+        views = [padded[:, :, :height, :width], padded[:, :, 2:, 2:]]
         if self.mirror:
-            flipped = [self._logits(view.flip(3)) for view in (images_nchw, *shifted)]
-            plain = [(a + b) / 2 for a, b in zip(plain, flipped, strict=True)]
+            views += [view.flip(3) for view in (images_nchw, *views)]
+        together = torch.cat(views).contiguous(memory_format=torch.channels_last)
+        parts = together.tensor_split(-(-len(together) // most)) if most else (together,)
+        of_views: Tensor = torch.cat([self.model(part)["logits"] for part in parts])
+        plain: list[Tensor] = [first, *of_views.view(len(views), -1, first.shape[1])]
+        if self.mirror:
+            plain = [(a + b) / 2 for a, b in zip(plain[:3], plain[3:], strict=True)]
         return plain[0] / 2 + plain[1] / 4 + plain[2] / 4
-
-    def _logits(self, view: Tensor) -> Tensor:
-        out: Tensor = self.model(view.contiguous(memory_format=torch.channels_last))["logits"]
-        return out
 
 
 def margins(logits_nk: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class Speedrun(nn.Module):
         self.whitening.fit(self._brought_down(images_nchw))
 
     def forward(self, images_nchw: Tensor) -> dict[str, Tensor]:
-        x = F.relu(self.whitening(self._brought_down(images_nchw)))
+        x = F.relu(self.whitening(self._brought_down(images_nchw)), inplace=True)
         x = self.groups(x).amax((2, 3))
         # divided by the width: with filters and activations of size 1 the first logits are small
         return {"logits": self.head(x) / x.shape[1]}

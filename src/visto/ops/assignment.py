@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Rows = NDArray[np.int64]
 
@@ -18,6 +17,8 @@ def assigned(costs_nm: NDArray[np.float64], limit: float) -> tuple[Rows, Rows]:
     >>> assigned(np.array([[0.1, 0.6], [0.2, 0.9]]), 0.65)
     (array([0]), array([0]))
     """
+    from scipy.optimize import linear_sum_assignment
+
     # saving a pair brings over leaving both alone; none is a free choice, dropped below
     savings = np.where(costs_nm < limit, costs_nm - limit, 0.0)
     rows, columns = linear_sum_assignment(savings)
