@@ -47,6 +47,12 @@ class Crop:
     def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
         return images_nchw[:, :, : self.side, : self.side].expand(-1, 3, -1, -1)
 
+    def stored_size(self, original: Size) -> Size:
+        return Size(height=self.side, width=self.side)
+
+    def to_store(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
+        return self(images_nchw, original)
+
 
 def image(value: int) -> Image.Image:
     return Image.fromarray(np.full((6, 5, 3), value, np.uint8))

@@ -35,6 +35,7 @@ from visto.types import Progress, Size, silent
 
 # Raised when decode() comes to give other pixels for the same bytes.
 _DECODER = 1
+_LAYOUT = "HWC, small ones as they are"
 _IN_FLIGHT = 4
 _TOGETHER = 8  # files that one task reads, decodes and keeps: with fewer, threads wait for each other more often
 _READ_BYTES = 1 << 20  # of one task, before it decodes them
@@ -93,7 +94,7 @@ class _Fetched:
 
 
 def _from_files(items: Sequence[Item], fit: Fit, threads: int, progress: Progress, limit: int) -> Pixels:
-    with Store(_key(fit), _image_shape(fit)) as store:
+    with Store(_key(fit), _image_shape(fit), fit.stored_size) as store:
 
         def fetch(some: Sequence[Item]) -> list[_Fetched]:
             found: list[Record | _Fetched] = []
@@ -142,7 +143,7 @@ def _fetch(content: bytes | DataError, fit: Fit, store: Store, limit: int) -> Re
         if store.find(digest) is not None:
             return _Fetched(digest=digest)
         decoded = decode(content, at_least=fit.at_least, limit=limit)
-        pixels = _fitted(fit, decoded.batch, decoded.original)
+        pixels = _to_store(fit, decoded.batch, decoded.original)
     except DataError as error:
         return _Fetched(reason=error.message)
     return Record(
@@ -155,7 +156,7 @@ def _fetch(content: bytes | DataError, fit: Fit, store: Store, limit: int) -> Re
 
 
 def _collect(items: Sequence[Item], fetched: Sequence[_Fetched], store: Store) -> Pixels:
-    kept, entries, rows, sizes = [], [], [], []
+    kept, entries, rows, sizes, stored = [], [], [], [], []
     digests = bytearray()
     for item, result in zip(items, fetched, strict=True):
         line = store.find(result.digest) if not result.reason else None
@@ -168,6 +169,7 @@ def _collect(items: Sequence[Item], fetched: Sequence[_Fetched], store: Store) -
         kept.append(item)
         rows.append(line.row)
         sizes.append((line.height, line.width))
+        stored.append(store.stored_size(line.height, line.width))
         digests += result.digest
     return Pixels(
         storage=store.pixels(),
@@ -176,13 +178,14 @@ def _collect(items: Sequence[Item], fetched: Sequence[_Fetched], store: Store) -
         digests=torch.from_numpy(np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)),
         sizes=torch.tensor(sizes, dtype=torch.int64).reshape(-1, 2),
         entries=tuple(entries),
+        stored=torch.tensor(stored) if set(stored) - {store.shape[1:]} else None,
     )
 
 
 def _key(fit: Fit) -> str:
     """All that the stored pixels depend on besides the content of the file."""
     needs = [fit.at_least.height, fit.at_least.width] if fit.at_least else None
-    codecs = {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, "decoder": _DECODER, "layout": "HWC"}
+    codecs = {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, "decoder": _DECODER, "layout": _LAYOUT}
     return json.dumps({"fit": fit.key, "at_least": needs, **codecs}, sort_keys=True)
 
 
@@ -192,7 +195,7 @@ def _image_shape(fit: Fit) -> tuple[int, int, int]:
 
 
 def _record_bytes(images_nchw: Tensor) -> memoryview:
-    """One fitted image as the store holds it, H×W×C."""
+    """One image as the store holds it, H×W×C."""
     return np.ascontiguousarray(images_nchw.numpy().transpose(0, 2, 3, 1)).reshape(-1).data
 
 
@@ -201,6 +204,15 @@ def _fitted(fit: Fit, images_nchw: Tensor, original: Size | None = None) -> Tens
     if fitted.dtype != torch.uint8 or tuple(fitted.shape) != (len(images_nchw), *fit.shape):
         raise TypeError(f"fit gave {fitted.dtype} {tuple(fitted.shape)}, expected uint8 N×{fit.shape}")
     return fitted
+
+
+def _to_store(fit: Fit, images_nchw: Tensor, original: Size) -> Tensor:
+    stored, size = fit.to_store(images_nchw, original), fit.stored_size(original)
+    if stored.dtype != torch.uint8 or tuple(stored.shape) != (1, fit.shape[0], size.height, size.width):
+        raise TypeError(
+            f"fit gave {stored.dtype} {tuple(stored.shape)} to store, expected uint8 1×{fit.shape[0]}, {size}"
+        )
+    return stored
 
 
 def _in_order(

@@ -1,11 +1,16 @@
 """From cached pixels to batches: which images a step sees, and the batch itself. No per-image Python on the way."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from visto import native
 from visto.data.cache import Pixels
+from visto.threads import pool_of
 
 
 class Order:
@@ -46,6 +51,8 @@ def gather(pixels: Pixels, rows: Tensor) -> Tensor:
     lengths: see ``runs``, and ``padded``. NumPy takes whole images: a third to a tenth of the time of torch's indexing.
     """
     if pixels.offsets is None:
+        if pixels.stored is not None:
+            return _enlarged(pixels.storage, pixels.rows[rows], pixels.stored[rows])
         return _records(pixels, pixels.rows[rows])
     steps, lengths = padded(pixels, rows)
     if len(set(lengths.tolist())) > 1:
@@ -74,6 +81,32 @@ def _records(pixels: Pixels, places: Tensor) -> Tensor:
     if pixels.storage.is_contiguous():
         return torch.from_numpy(pixels.storage.numpy()[places.numpy()])
     return torch.from_numpy(pixels.storage.permute(0, 2, 3, 1).numpy()[places.numpy()]).permute(0, 3, 1, 2)
+
+
+def _enlarged(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor:
+    """Some records, those of small images (of ``sizes``, N×2) brought to the size of all."""
+    out = native.enlarged_records(storage, places, sizes)
+    return _enlarged_by_torch(storage, places, sizes) if out is None else out
+
+
+def _enlarged_by_torch(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor:
+    _, channels, height, width = storage.shape
+    records = storage.permute(0, 2, 3, 1).flatten(1)
+    out, asked = np.empty((len(places), height, width, channels), np.uint8), places.tolist()
+    of_each = sizes.tolist()
+
+    def fill(some: range) -> None:
+        for i in some:
+            tall, wide = of_each[i]
+            image = records[asked[i], : tall * wide * channels].view(1, tall, wide, channels).permute(0, 3, 1, 2)
+            if (tall, wide) != (height, width):
+                image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True)
+            out[i] = image[0].permute(1, 2, 0).numpy()
+
+    threads = torch.get_num_threads()
+    with pool_of(threads) as pool:
+        deque(pool.map(fill, (range(first, len(asked), threads) for first in range(threads))), maxlen=0)
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
 def runs(pixels: Pixels, rows: Tensor, batch_size: int) -> Iterator[Tensor]:

@@ -34,16 +34,24 @@ class Fit(Protocol):
     def __call__(self, images_nchw: Tensor, original: Size | None = None, /) -> Tensor:
         """``original`` is the size of an image that was decoded smaller (None: its own)."""
 
+    def stored_size(self, original: Size, /) -> Size:
+        """How large the cache keeps an image: no larger than it is, where fitting it would only enlarge it."""
+
+    def to_store(self, images_nchw: Tensor, original: Size | None = None, /) -> Tensor:
+        """What the cache keeps, uint8, of that size: it is fitted when torch has enlarged it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pixels:
-    """The fitted inputs of ``items`` (the N that were kept, in order).
+    """The fitted inputs of ``items`` (the N that were kept, in order): ``visto.data.loader.gather`` gives them.
 
     ``storage`` is uint8 M×C×H×W and belongs to the cache: never write to it. ``rows`` (N, int64) says which record
     is whose. Of sequences ``rows`` has all their steps, and those of item i are from ``offsets[i]`` to before
     ``offsets[i + 1]`` (N+1, int64); the storage of clips is their frames, that of series float32 M×F. ``digests``
     (N×16, uint8) name the contents, ``sizes`` (N×2, int64) are the original heights and widths (of series: steps and
-    1). ``entries`` has one word on every item asked for, kept or not.
+    1). ``stored`` (N×2, int64; None: all are H×W) are the heights and widths of images that are still to be enlarged:
+    their pixels, colours together, are the first of their record. ``entries`` has one word on every item asked for,
+    kept or not.
     """
 
     storage: Tensor
@@ -53,6 +61,7 @@ class Pixels:
     sizes: Tensor
     entries: tuple[Entry, ...]
     offsets: Tensor | None = None
+    stored: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -76,6 +85,7 @@ def take(pixels: Pixels, index: Tensor) -> Pixels:
         items=tuple(map(pixels.items.__getitem__, index.tolist())),
         digests=pixels.digests[index],
         sizes=pixels.sizes[index],
+        stored=None if pixels.stored is None else pixels.stored[index],
         offsets=offsets,
     )
 

@@ -1,8 +1,9 @@
 """Decoded images on disk: one folder for each way of fitting, append-only, keyed by the content of the file.
 
 ``pixels.bin`` holds records of one size, ``index.bin`` a line of 36 bytes for each of them, ``notes.jsonl`` what was
-repaired where anything was. Everything in the index carries a checksum. Whatever a crash, a full disk or a bad sector
-leaves, a record whose checksums disagree is not there, and is decoded and appended anew:
+repaired where anything was. A small image uses the beginning of its record; the rest is a hole, which takes no disk.
+Everything in the index carries a checksum. Whatever a crash, a full disk or a bad sector leaves, a record whose
+checksums disagree is not there, and is decoded and appended anew:
 
 - pixels and notes are written before the index line that names them, under a lock of the system;
 - records have a fixed place, so that damage in the middle moves nothing else, and no place is used twice;
@@ -21,7 +22,7 @@ import struct
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from torch import Tensor
 from visto.data.dataset import DIGEST_BYTES
 from visto.errors import ResourceError
 from visto.files import CACHE_HINT, cache_folder, write_json
+from visto.types import Size
 
 _LINE = struct.Struct(f"<{DIGEST_BYTES}sIIII")  # digest, height, width, checksum of pixels, number of notes
 _CHECK = struct.Struct("<I")
@@ -81,9 +83,12 @@ class Store:
     system.
     """
 
-    def __init__(self, key: str, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, key: str, shape: tuple[int, int, int], stored_size: Callable[[Size], Size] | None = None
+    ) -> None:
         self.shape = shape
         self.record_bytes = math.prod(shape)
+        self._stored_size, self._sizes = stored_size, dict[tuple[int, int], tuple[int, int]]()
         self.folder = folders() / hashlib.sha256(key.encode()).hexdigest()[:24]
         self._lines: dict[bytes, Line] = {}
         self._trusted: set[int] = set()
@@ -109,6 +114,19 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._closing.close()
 
+    def stored_size(self, height: int, width: int) -> tuple[int, int]:
+        """How many rows and columns the record of an image has that was once so large."""
+        if self._stored_size is None:
+            return self.shape[1], self.shape[2]
+        if (found := self._sizes.get((height, width))) is None:
+            size = self._stored_size(Size(height=height, width=width))
+            found = self._sizes[height, width] = size.height, size.width
+        return found
+
+    def _bytes_of(self, record: Record | Line) -> int:
+        """How many are in use, from where it begins."""
+        return self.shape[0] * math.prod(self.stored_size(record.height, record.width))
+
     def find(self, digest: bytes) -> Line | None:
         """The line of a content whose pixels are whole; None where it has to be decoded.
 
@@ -117,8 +135,8 @@ class Store:
         line = self._lines.get(digest)
         if line is None or line.row in self._trusted:
             return line
-        pixels = os.pread(self._pixels, self.record_bytes, line.row * self.record_bytes)
-        if len(pixels) != self.record_bytes or _checksum(digest, pixels) != line.checksum:
+        pixels = os.pread(self._pixels, self._bytes_of(line), line.row * self.record_bytes)
+        if len(pixels) != self._bytes_of(line) or _checksum(digest, pixels) != line.checksum:
             return None
         self._trusted.add(line.row)
         return line
@@ -211,7 +229,9 @@ class Store:
         try:
             # Whatever lies beyond belongs to no line; where pixels were lost, a hole keeps every place its own.
             os.ftruncate(self._pixels, rows * self.record_bytes)
-            _write_at(self._pixels, [record.pixels for record in records], rows * self.record_bytes)
+            for start, parts in self._runs(records):
+                _write_at(self._pixels, parts, (rows + start) * self.record_bytes)
+            os.ftruncate(self._pixels, (rows + len(records)) * self.record_bytes)
             if notes:  # the first newline ends what a crash may have left
                 _write_at(self._notes, [("\n" + "".join(notes)).encode()], notes_end)
             os.ftruncate(self._index, rows * INDEX_LINE_BYTES)
@@ -222,6 +242,15 @@ class Store:
                 os.ftruncate(self._pixels, rows * self.record_bytes)
                 os.ftruncate(self._notes, notes_end)
             raise
+
+    def _runs(self, records: Sequence[Record]) -> Iterator[tuple[int, list[bytes | memoryview]]]:
+        """Pixels that follow each other in the file, and the number of the first record: only the last is small."""
+        start, parts = 0, list[bytes | memoryview]()
+        for number, record in enumerate(records):
+            parts.append(record.pixels)
+            if self._bytes_of(record) < self.record_bytes or number == len(records) - 1:
+                yield start, parts
+                start, parts = number + 1, []
 
 
 def _checksum(digest: bytes, pixels: bytes | memoryview) -> int:

@@ -59,12 +59,17 @@ def _fits() -> list[Path]:
         raise ResourceError(f"the cache {folders()} cannot be read: {error.strerror}") from error
 
 
+def _on_disk(path: Path) -> int:
+    """The bytes that a file takes; holes take none."""
+    status = path.stat()
+    return min(status.st_size, status.st_blocks * 512)
+
+
 def _look(folder: Path) -> Stored:
-    sizes = {name: (folder / name).stat().st_size for name in _NAMES if (folder / name).is_file()}
+    sizes = {name: _on_disk(folder / name) for name in _NAMES if (folder / name).is_file()}
     key: Mapping[str, object] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         read = json.loads(json.loads((folder / "key.json").read_text("utf-8"))["key"])
         key = read if isinstance(read, dict) else {"key": read}
-    return Stored(
-        folder=folder, key=key, images=sizes.get("index.bin", 0) // INDEX_LINE_BYTES, bytes=sum(sizes.values())
-    )
+    lines = (folder / "index.bin").stat().st_size // INDEX_LINE_BYTES
+    return Stored(folder=folder, key=key, images=lines, bytes=sum(sizes.values()))

@@ -128,47 +128,90 @@ static void blend_down(const uint8_t *restrict first, const uint8_t *restrict se
     for (; i < n; i++) out[i] = blended(first[i], second[i], share, shift);
 }
 
+/* What lines of so many pixels are made with. */
+typedef struct {
+    double *shares;
+    Pair *across, *down;
+    Source *sources;
+    uint8_t *lines[2], *late_row;
+} Tools;
+
+static void put_away(Tools *tools) {
+    free(tools->shares);
+    free(tools->across);
+    free(tools->sources);
+    free(tools->lines[0]);
+    free(tools->lines[1]);
+    free(tools->late_row);
+}
+
+/* For images of at most `width` pixels a row; gives 1 where there is no memory. */
+static int take_out(Tools *tools, int32_t width, int32_t tall, int32_t wide, int32_t channels) {
+    int32_t groups = (wide * channels + GROUP - 1) / GROUP, longest = tall > wide ? tall : wide;
+    Tools made = {malloc(longest * sizeof(double)), malloc((tall + wide) * sizeof(Pair)), NULL, malloc(groups * sizeof(Source)),
+                  {malloc(groups * GROUP), malloc(groups * GROUP)}, malloc((int64_t)width * channels + REACH)};
+    made.down = made.across + wide;
+    *tools = made;
+    return !made.shares || !made.across || !made.sources || !made.lines[0] || !made.lines[1] || !made.late_row;
+}
+
+/* Bring a box (top, bottom, left, right) of an image to `tall` rows of `wide` pixels; it has no more. */
+static void enlarge(const Tools *tools, const uint8_t *image, int32_t height, int32_t width, int32_t channels, const int32_t *box,
+                    int mirrored, uint8_t *out, int32_t tall, int32_t wide) {
+    int64_t row_bytes = (int64_t)width * channels, image_bytes = height * row_bytes, line = (int64_t)wide * channels;
+    int32_t groups = (int32_t)((line + GROUP - 1) / GROUP), top = box[0], left = box[2];
+    Pair *down = tools->down;
+    int across_shift = find_pairs(tools->across, tools->shares, box[3] - left, wide);
+    int down_shift = find_pairs(down, tools->shares, box[1] - top, tall);
+    find_sources(tools->sources, tools->across, wide, width, channels, left, mirrored);
+    int32_t held[2] = {-1, -1}; /* which rows the lines are made of: of two neighbours one is even */
+    for (int32_t y = 0; y < tall; y++) {
+        int32_t wanted[2] = {down[y].first, down[y].second};
+        for (int k = 0; k < 2; k++) {
+            int32_t row = wanted[k];
+            if (held[row & 1] == row) continue;
+            const uint8_t *from = image + (top + row) * row_bytes;
+            if (from + row_bytes + REACH > image + image_bytes) from = memcpy(tools->late_row, from, row_bytes);
+            blend_across(from, tools->sources, tools->lines[row & 1], groups, across_shift);
+            held[row & 1] = row;
+        }
+        blend_down(tools->lines[wanted[0] & 1], tools->lines[wanted[1] & 1], out + y * line, (int32_t)line, down[y].share,
+                   down_shift);
+    }
+}
+
 /* Bring a box of every `step`th image, from the one at `start`, to `tall` rows of `wide` pixels; no box has more.
 
 `channels` is 1 or 3. `boxes` (n×4) are top, bottom, left and right in whole pixels within the image, the ends excluded;
 where `mirrored` (n) is not 0, they are those of the image mirrored left and right. Gives 0, or 1 where there is no memory. */
 int visto_zoom(const uint8_t *images, uint8_t *out, int32_t height, int32_t width, int32_t tall, int32_t wide,
                int32_t channels, const int32_t *boxes, const uint8_t *mirrored, int64_t n, int64_t start, int64_t step) {
-    int64_t row_bytes = (int64_t)width * channels, image_bytes = height * row_bytes, line = (int64_t)wide * channels;
-    int32_t groups = (int32_t)((line + GROUP - 1) / GROUP), longest = tall > wide ? tall : wide;
-    double *shares = malloc(longest * sizeof(double));
-    Pair *across = malloc((tall + wide) * sizeof(Pair)), *down = across + wide;
-    Source *sources = malloc(groups * sizeof(Source));
-    uint8_t *lines[2] = {malloc(groups * GROUP), malloc(groups * GROUP)}, *late_row = malloc(row_bytes + REACH);
-    int failed = !shares || !across || !sources || !lines[0] || !lines[1] || !late_row;
+    int64_t image_bytes = (int64_t)height * width * channels, out_bytes = (int64_t)tall * wide * channels;
+    Tools tools;
+    int failed = take_out(&tools, width, tall, wide, channels);
+    for (int64_t i = start; i < n && !failed; i += step)
+        enlarge(&tools, images + i * image_bytes, height, width, channels, boxes + 4 * i, mirrored[i], out + i * out_bytes, tall,
+                wide);
+    put_away(&tools);
+    return failed;
+}
 
+/* Bring every `step`th of n images, from the one at `start`, to `tall` rows of `wide` pixels. It is the one at `places` among
+records of so many bytes, of as many rows and pixels a row as `sizes` (n×2) say: no more. Gives 1 where there is no memory. */
+int visto_enlarge(const uint8_t *records, const int64_t *places, const int32_t *sizes, uint8_t *out, int32_t tall,
+                  int32_t wide, int32_t channels, int64_t n, int64_t start, int64_t step) {
+    int64_t record_bytes = (int64_t)tall * wide * channels;
+    Tools tools;
+    int failed = take_out(&tools, wide, tall, wide, channels);
     for (int64_t i = start; i < n && !failed; i += step) {
-        const uint8_t *image = images + i * image_bytes;
-        int32_t top = boxes[4 * i], bottom = boxes[4 * i + 1], left = boxes[4 * i + 2], right = boxes[4 * i + 3];
-        int across_shift = find_pairs(across, shares, right - left, wide);
-        int down_shift = find_pairs(down, shares, bottom - top, tall);
-        find_sources(sources, across, wide, width, channels, left, mirrored[i]);
-        int32_t held[2] = {-1, -1}; /* which rows the lines are made of: of two neighbours one is even */
-        for (int32_t y = 0; y < tall; y++) {
-            int32_t wanted[2] = {down[y].first, down[y].second};
-            for (int k = 0; k < 2; k++) {
-                int32_t row = wanted[k];
-                if (held[row & 1] == row) continue;
-                const uint8_t *from = image + (top + row) * row_bytes;
-                if (from + row_bytes + REACH > image + image_bytes) from = memcpy(late_row, from, row_bytes);
-                blend_across(from, sources, lines[row & 1], groups, across_shift);
-                held[row & 1] = row;
-            }
-            blend_down(lines[wanted[0] & 1], lines[wanted[1] & 1], out + (i * tall + y) * line, (int32_t)line,
-                       down[y].share, down_shift);
-        }
+        const uint8_t *image = records + places[i] * record_bytes;
+        int32_t height = sizes[2 * i], width = sizes[2 * i + 1], box[4] = {0, height, 0, width};
+        if (height == tall && width == wide)
+            memcpy(out + i * record_bytes, image, record_bytes);
+        else
+            enlarge(&tools, image, height, width, channels, box, 0, out + i * record_bytes, tall, wide);
     }
-    free(shares);
-    free(across);
-    free(sources);
-    free(lines[0]);
-    free(lines[1]);
-    free(late_row);
+    put_away(&tools);
     return failed;
 }
 

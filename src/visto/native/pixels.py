@@ -57,6 +57,32 @@ def enlarged(images: Tensor, box: tuple[int, int, int, int], size: tuple[int, in
     return out
 
 
+def enlarged_records(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor | None:
+    """Images at the size of ``storage`` (M×C×H×W), each as torch resizes uint8: N×C×H×W.
+
+    They begin at its records ``places`` (N), colours together, and are as high and wide as ``sizes`` (N×2) say: not
+    larger. None where this cannot be had, or not at once for a few.
+    """
+    _, channels, height, width = storage.shape
+    n = len(places)
+    if max(height, width) >= _TOO_LONG or not _suits(storage):
+        return None
+    find = library if n * height * width * channels >= _WORTH_IT else loaded_library
+    if (loops := find("pixels")) is None:
+        return None
+    out = _empty((n, height, width, channels), np.uint8)
+    places, sizes = places.to(torch.int64).contiguous(), sizes.to(torch.int32).contiguous()
+    threads = _threads(n)
+
+    def part(first: int) -> int:
+        where = map(pointer, (storage, places, sizes, out))
+        share = [ctypes.c_int64(number) for number in (n, first, threads)]
+        return int(loops.visto_enlarge(*where, height, width, channels, *share))
+
+    _together(part, threads)
+    return out
+
+
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
     """Each channel minus its ``mean``, over its ``std`` (both of C numbers), as float32.
 

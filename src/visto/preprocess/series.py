@@ -38,6 +38,14 @@ class StepsFit(nn.Module):
     def forward(self, steps_ntf: Tensor, original: Size | None = None) -> Tensor:
         return steps_ntf
 
+    def stored_size(self, original: Size) -> Size:
+        """A series is not kept."""
+        return original
+
+    def to_store(self, steps_ntf: Tensor, original: Size | None = None) -> Tensor:
+        """A series is not kept."""
+        return steps_ntf
+
     def view(self, original: Size) -> View:
         """Nothing is moved."""
         return View(size=original, to_original=torch.eye(2, 3))

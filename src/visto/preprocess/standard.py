@@ -114,13 +114,26 @@ class Fit(nn.Module):
         below, right = self.size.height - filled[0], self.size.width - filled[1]
         return F.pad(images, (0, right, 0, below), value=PADDING) if below or right else images
 
+    def stored_size(self, original: Size) -> Size:
+        """How large the cache keeps an image: what is looked at, where nothing but enlarging is done to it."""
+        _, _, height, width = self._taken(original.height, original.width)
+        filled = self._filled(height, width) == (self.size.height, self.size.width)
+        enlarged = filled and height <= self.size.height and width <= self.size.width and not self.steps
+        return Size(height=height, width=width) if enlarged else self.size
+
+    def to_store(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
+        """The pixels that the cache keeps: N×channels, of ``stored_size``."""
+        own = Size(height=images_nchw.shape[2], width=images_nchw.shape[3])
+        if self.stored_size(original or own) == self.size:
+            fitted: Tensor = self(images_nchw, original)
+            return fitted
+        top, left, height, width = self._taken(own.height, own.width)
+        return self._coloured(images_nchw[:, :, top : top + height, left : left + width], self.channels)
+
     def _fitted(self, images_nchw: Tensor, channels: int, filled: tuple[int, int]) -> Tensor:
         """Brought to the size that they come to fill and so many channels; the same tensor where it has both."""
         fits = tuple(images_nchw.shape[2:]) == filled
-        images = images_nchw
-        if images.shape[1] == 3 and channels == 1:
-            grey = (images.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-            images = grey.round().clamp(0, 255).to(torch.uint8)
+        images = self._coloured(images_nchw, min(images_nchw.shape[1], channels))
         if not fits:
             # what is cut is cut first: resized as a whole, a strip of 1×60,000 pixels would fill the memory
             top, left, height, width = self._taken(images.shape[2], images.shape[3])
@@ -129,7 +142,14 @@ class Fit(nn.Module):
             else:
                 images = images[:, :, top : top + height, left : left + width]
                 images = F.interpolate(images, size=filled, mode="bilinear", antialias=True, align_corners=False)
-        return images if images.shape[1] == channels else images.expand(-1, channels, -1, -1)
+        return self._coloured(images, channels)
+
+    def _coloured(self, images_nchw: Tensor, channels: int) -> Tensor:
+        """Brought to grey, or to grey in three colours; the same tensor where it has so many channels."""
+        if images_nchw.shape[1] == 3 and channels == 1:
+            grey = (images_nchw.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            return grey.round().clamp(0, 255).to(torch.uint8)
+        return images_nchw if images_nchw.shape[1] == channels else images_nchw.expand(-1, channels, -1, -1)
 
     def view(self, original: Size) -> View:
         """How the fitted image maps back to one of the original size."""

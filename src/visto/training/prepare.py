@@ -13,6 +13,7 @@ from visto.bundle import Bundle, seen_before
 from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Clip, Dataset
 from visto.data.ledger import Entry, merge
+from visto.data.loader import gather
 from visto.errors import DataError
 from visto.preprocess import Fit, StepsFit
 from visto.types import SPLITS, Boxes, Labels, Size, Split, Target, Voice
@@ -78,8 +79,9 @@ def mean_and_deviation(pixels: Pixels) -> tuple[list[float], list[float]]:
         return values.mean(0).tolist(), values.std(0, correction=0).clamp_min(_STEADY).tolist()
     channels = pixels.storage.shape[1]
     count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
-    for part in torch.split(rows, 512):
-        values = pixels.storage[part].double().div_(255)
+    steps = pixels.offsets is not None  # of clips any frame counts
+    for part in torch.split(rows if steps else torch.arange(len(pixels))[:: max(1, len(pixels) // 20_000)], 512):
+        values = (pixels.storage[part] if steps else gather(pixels, part)).double().div_(255)
         count += values.numel() // channels
         total += values.sum((0, 2, 3))
         squares += values.square_().sum((0, 2, 3))
