@@ -4,6 +4,8 @@ Without, every thread of a pool would start a team of as many threads again, whi
 """
 
 import threading
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -25,3 +27,15 @@ def pool_of(threads: int, name: str = "") -> ThreadPoolExecutor:
     ready.wait()
     torch.set_num_threads(before)
     return pool
+
+
+def for_each(n: int, work: Callable[[int], None]) -> None:
+    """Call ``work`` of 0 to before ``n``, in as many threads as torch would take. Raises what one of them does."""
+    threads = torch.get_num_threads()
+
+    def share(first: int) -> None:
+        for k in range(first, n, threads):
+            work(k)
+
+    with pool_of(threads) as pool:
+        deque(pool.map(share, range(threads)), maxlen=0)

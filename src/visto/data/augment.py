@@ -6,7 +6,6 @@ a step can be repeated exactly. No function changes its input.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Generator, Tensor
 
 from visto import native
 from visto.errors import UsageError
-from visto.threads import pool_of
+from visto.threads import for_each
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -107,15 +106,12 @@ def _zoomed(images: Tensor, boxes: Tensor) -> Tensor:
     places = boxes.tolist()
     out = np.empty((n, height, width, channels), images.numpy().dtype)
 
-    def fill(some: range) -> None:
-        for i in some:
-            first, last, start, end = places[i]
-            part = images[i : i + 1, :, first:last, start:end]
-            out[i] = F.interpolate(part, size=(height, width), mode="bilinear")[0].permute(1, 2, 0).numpy()
+    def fill(i: int) -> None:
+        first, last, start, end = places[i]
+        part = images[i : i + 1, :, first:last, start:end]
+        out[i] = F.interpolate(part, size=(height, width), mode="bilinear")[0].permute(1, 2, 0).numpy()
 
-    threads = torch.get_num_threads()
-    with pool_of(threads) as pool:
-        deque(pool.map(fill, (range(first, n, threads) for first in range(threads))), maxlen=0)
+    for_each(n, fill)
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 

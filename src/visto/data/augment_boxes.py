@@ -5,7 +5,6 @@ What is left in sight of a box is cut at the border; less than a fifth of it, or
 nor taught to be nothing. All randomness comes from the generator that is passed in. No function changes its input.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from torch import Generator, Tensor
 
 from visto.data.augment import colour, mirrored
 from visto.ops.boxes import box_areas
-from visto.threads import pool_of
+from visto.threads import for_each
 
 BORDER = 114  # grey, as letterboxed images have it
 _LEFT = 0.2  # of a box's area that must be in sight
@@ -132,14 +131,11 @@ def composed(images: Tensor, targets: Tensor, plans: Sequence[Sequence[Piece]]) 
     height, width = images.shape[2:]
     out = np.full((len(plans), height, width, images.shape[1]), BORDER, np.uint8)
 
-    def fill(some: range) -> None:
-        for k in some:
-            for piece in plans[k]:
-                _paste(out[k], images[piece.source], piece)
+    def fill(k: int) -> None:
+        for piece in plans[k]:
+            _paste(out[k], images[piece.source], piece)
 
-    threads = torch.get_num_threads()
-    with pool_of(threads) as pool:
-        deque(pool.map(fill, (range(first, len(plans), threads) for first in range(threads))), maxlen=0)
+    for_each(len(plans), fill)
     moved = [torch.cat([_moved(targets[piece.source], piece, height, width) for piece in pieces]) for pieces in plans]
     most = max(len(boxes) for boxes in moved)
     columns = targets.new_full((len(plans), most, targets.shape[2]), -1.0)

@@ -200,19 +200,18 @@ def _record_bytes(images_nchw: Tensor) -> memoryview:
 
 
 def _fitted(fit: Fit, images_nchw: Tensor, original: Size | None = None) -> Tensor:
-    fitted = fit(images_nchw, original)
-    if fitted.dtype != torch.uint8 or tuple(fitted.shape) != (len(images_nchw), *fit.shape):
-        raise TypeError(f"fit gave {fitted.dtype} {tuple(fitted.shape)}, expected uint8 N×{fit.shape}")
-    return fitted
+    return _checked(fit(images_nchw, original), len(images_nchw), fit.shape)
 
 
 def _to_store(fit: Fit, images_nchw: Tensor, original: Size) -> Tensor:
-    stored, size = fit.to_store(images_nchw, original), fit.stored_size(original)
-    if stored.dtype != torch.uint8 or tuple(stored.shape) != (1, fit.shape[0], size.height, size.width):
-        raise TypeError(
-            f"fit gave {stored.dtype} {tuple(stored.shape)} to store, expected uint8 1×{fit.shape[0]}, {size}"
-        )
-    return stored
+    size = fit.stored_size(original)
+    return _checked(fit.to_store(images_nchw, original), len(images_nchw), (fit.shape[0], size.height, size.width))
+
+
+def _checked(made: Tensor, n: int, shape: tuple[int, ...]) -> Tensor:
+    if made.dtype != torch.uint8 or tuple(made.shape) != (n, *shape):
+        raise TypeError(f"fit gave {made.dtype} {tuple(made.shape)}, expected uint8 N×{shape}")
+    return made
 
 
 def _in_order(

@@ -1,6 +1,5 @@
 """From cached pixels to batches: which images a step sees, and the batch itself. No per-image Python on the way."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Generator, Tensor
 
 from visto import native
 from visto.data.cache import Pixels
-from visto.threads import pool_of
+from visto.threads import for_each
 
 
 class Order:
@@ -92,20 +91,17 @@ def _enlarged(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor:
 def _enlarged_by_torch(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor:
     _, channels, height, width = storage.shape
     records = storage.permute(0, 2, 3, 1).flatten(1)
-    out, asked = np.empty((len(places), height, width, channels), np.uint8), places.tolist()
-    of_each = sizes.tolist()
+    out = np.empty((len(places), height, width, channels), np.uint8)
+    asked = [(place, *size) for place, size in zip(places.tolist(), sizes.tolist(), strict=True)]
 
-    def fill(some: range) -> None:
-        for i in some:
-            tall, wide = of_each[i]
-            image = records[asked[i], : tall * wide * channels].view(1, tall, wide, channels).permute(0, 3, 1, 2)
-            if (tall, wide) != (height, width):
-                image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True)
-            out[i] = image[0].permute(1, 2, 0).numpy()
+    def fill(i: int) -> None:
+        place, tall, wide = asked[i]
+        image = records[place, : tall * wide * channels].view(1, tall, wide, channels).permute(0, 3, 1, 2)
+        if (tall, wide) != (height, width):
+            image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True)
+        out[i] = image[0].permute(1, 2, 0).numpy()
 
-    threads = torch.get_num_threads()
-    with pool_of(threads) as pool:
-        deque(pool.map(fill, (range(first, len(asked), threads) for first in range(threads))), maxlen=0)
+    for_each(len(asked), fill)
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
