@@ -228,13 +228,13 @@ class Store:
                 notes.append(json.dumps({"digest": record.digest.hex(), "notes": record.notes}) + "\n")
         try:
             # Whatever lies beyond belongs to no line; where pixels were lost, a hole keeps every place its own.
-            os.ftruncate(self._pixels, rows * self.record_bytes)
+            _end(self._pixels, rows * self.record_bytes)
             for start, parts in self._runs(records):
                 _write_at(self._pixels, parts, (rows + start) * self.record_bytes)
-            os.ftruncate(self._pixels, (rows + len(records)) * self.record_bytes)
+            _end(self._pixels, (rows + len(records)) * self.record_bytes)
             if notes:  # the first newline ends what a crash may have left
                 _write_at(self._notes, [("\n" + "".join(notes)).encode()], notes_end)
-            os.ftruncate(self._index, rows * INDEX_LINE_BYTES)
+            _end(self._index, rows * INDEX_LINE_BYTES)
             _write_at(self._index, [b"".join(lines)], rows * INDEX_LINE_BYTES)
         except OSError:
             with contextlib.suppress(OSError):
@@ -265,6 +265,12 @@ def _read_from(handle: int, start: int) -> bytes:
         parts.append(part)
         start += len(part)
     return b"".join(parts)
+
+
+def _end(handle: int, size: int) -> None:
+    """Make it so long. Not where it is: a file that was cut to nothing, ext4 writes to the disk when it is closed."""
+    if os.fstat(handle).st_size != size:
+        os.ftruncate(handle, size)
 
 
 def _write_at(handle: int, parts: Sequence[bytes | memoryview], start: int) -> None:
