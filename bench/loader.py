@@ -18,10 +18,9 @@ from pathlib import Path
 import torch
 
 from visto.data import read
-from visto.data.augment import augment
 from visto.data.cache import Pixels, materialise
 from visto.data.dataset import Item
-from visto.data.loader import Order, gather
+from visto.data.loader import Order, gather_augmented
 from visto.memory import keep_freed_memory
 from visto.preprocess import Standard
 
@@ -41,7 +40,7 @@ def epoch(pixels: Pixels, standard: Standard, seed: int) -> int:
     order.shuffle(0, random)
     count = 0
     for step in range(order.steps_per_epoch):
-        images = augment(gather(pixels, order.rows(step)), CHANGES, random)
+        images = gather_augmented(pixels, order.rows(step), CHANGES, random)
         batch = standard.normalise(images).contiguous(memory_format=torch.channels_last)
         count += len(batch)
     return count

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from visto import native
+from visto.data.augment import augment, half_of, zoom_boxes
 from visto.data.cache import Pixels, materialise, take
 from visto.data.dataset import Item
 from visto.data.decode import decode
-from visto.data.loader import gather
+from visto.data.loader import gather, gather_augmented
 from visto.data.stored import cache_summary
 from visto.preprocess import Fit
 from visto.types import Size
@@ -53,7 +55,7 @@ def test_it_is_what_fitting_gives(
     items: list[Item], crop: str, channels: int, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if by == "torch":
-        monkeypatch.setattr(native, "enlarged_records", lambda *_: None)
+        monkeypatch.setattr(native, "zoomed_records", lambda *_: None)
     else:
         monkeypatch.setattr("visto.native.pixels._WORTH_IT", 0)
     fit = Fit(size=Size(height=40, width=40), channels=channels, crop=crop)
@@ -65,6 +67,42 @@ def test_it_is_what_fitting_gives(
         assert torch.equal(gather(pixels, torch.arange(len(SIZES))), wanted)
         assert torch.equal(gather(take(pixels, rows), torch.tensor([1, 3, 4])), wanted[rows[[1, 3, 4]]])
     assert gather(first, rows).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("by", ["loops", "torch"])
+@pytest.mark.parametrize("names", [("zoom",), ("flip", "zoom"), ["flip", "zoom", "erase"]])
+def test_a_zoom_takes_its_part_from_what_is_stored(
+    items: list[Item], names: tuple[str, ...], by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "torch":
+        monkeypatch.setattr(native, "zoomed_records", lambda *_: None)
+    else:
+        monkeypatch.setattr("visto.native.pixels._WORTH_IT", 0)
+    pixels = materialise(items, Fit(size=Size(height=40, width=40), channels=3, crop="middle"), threads=2)
+    assert pixels.stored is not None
+    rows = torch.arange(len(SIZES)).flip(0).repeat(3)
+    found = gather_augmented(pixels, rows, names, torch.Generator().manual_seed(5))
+    random = torch.Generator().manual_seed(5)
+    turned = half_of(len(rows), random) if "flip" in names else torch.zeros(len(rows), dtype=torch.bool)
+    boxes = zoom_boxes(pixels.stored[rows], random).tolist()
+    parts = []
+    for row, turn, (top, bottom, left, right) in zip(rows.tolist(), turned.tolist(), boxes, strict=True):
+        tall, wide = pixels.stored[row].tolist()
+        assert 0 <= top < bottom <= tall and 0 <= left < right <= wide
+        record = pixels.storage[pixels.rows[row]].permute(1, 2, 0).flatten()
+        image = record[: tall * wide * 3].view(1, tall, wide, 3).permute(0, 3, 1, 2)
+        image = image.flip(3) if turn else image
+        parts.append(F.interpolate(image[:, :, top:bottom, left:right], size=(40, 40), mode="bilinear"))
+    expected = torch.cat(parts)
+    assert torch.equal(found, augment(expected, names[names.index("zoom") + 1 :], random))
+
+
+@pytest.mark.parametrize("names", [(), ("flip",), ("crop", "zoom"), ("flip", "colour", "zoom")])
+def test_other_changes_are_made_to_the_enlarged_image(items: list[Item], names: tuple[str, ...]) -> None:
+    pixels = materialise(items, Fit(size=Size(height=40, width=40), channels=3), threads=2)
+    rows = torch.arange(len(SIZES))
+    found = gather_augmented(pixels, rows, names, torch.Generator().manual_seed(5))
+    assert torch.equal(found, augment(gather(pixels, rows), names, torch.Generator().manual_seed(5)))
 
 
 def test_it_takes_less_room_and_its_damage_is_seen(tmp_path: Path) -> None:

@@ -120,6 +120,16 @@ def test_nothing_is_read_beyond_the_images() -> None:
     assert native.enlarged(images, (0, 0, 32, 32), (64, 64)) is not None
 
 
+def test_threads_share_the_images() -> None:
+    images, chosen = images_of(0, 3, 3, 20, 30), torch.tensor([True, False, True])
+    boxes = torch.tensor([[2, 17, 3, 20]] * 3)
+    found = []
+    for threads in (1, 2, 8):
+        torch.set_num_threads(threads)
+        found.append(native.zoomed(images, boxes, chosen))
+    assert found[0] is not None and all(torch.equal(found[0], other) for other in found if other is not None)
+
+
 @settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 5), channels=st.sampled_from([1, 3]), threads=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_normalised_is_what_torch_gives(n: int, channels: int, threads: int, seed: int) -> None:

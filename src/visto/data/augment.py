@@ -26,11 +26,12 @@ def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
 
 def flip(images: Tensor, generator: Generator) -> Tensor:
     """Mirror left and right, half of the images."""
-    return mirrored(images, _half(images, generator))
+    return mirrored(images, half_of(len(images), generator))
 
 
-def _half(images: Tensor, generator: Generator) -> Tensor:
-    return torch.rand(len(images), generator=generator) < 0.5
+def half_of(n: int, generator: Generator) -> Tensor:
+    """Which of N are chosen, each by chance: N, bool."""
+    return torch.rand(n, generator=generator) < 0.5
 
 
 def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
@@ -86,18 +87,20 @@ def zoom(images: Tensor, generator: Generator, chosen: Tensor | None = None) -> 
     together (channels_last).
     """
     n, _, height, width = images.shape
-    scale = _uniform(n, math.log(0.6), 0, generator).exp()
-    stretch = _uniform(n, -0.15, 0.15, generator).exp()
-    tall, wide = (
-        (side * part).round().clamp(1, side) for side, part in ((height, scale * stretch), (width, scale / stretch))
-    )
-    top, left = (
-        (torch.rand(n, generator=generator) * (side - part + 1)).floor()
-        for side, part in ((height, tall), (width, wide))
-    )
-    boxes = torch.stack([top, top + tall, left, left + wide], 1).int()
+    boxes = zoom_boxes(torch.tensor([[height, width]]).expand(n, 2), generator)
     out = native.zoomed(images, boxes, torch.zeros(n, dtype=torch.bool) if chosen is None else chosen)
     return _zoomed(images if chosen is None else mirrored(images, chosen), boxes) if out is None else out
+
+
+def zoom_boxes(sizes: Tensor, generator: Generator) -> Tensor:
+    """A part for ``zoom`` of each image of a height and width (N×2): top, bottom, left, right (N×4, int32)."""
+    n = len(sizes)
+    scale = _uniform(n, math.log(0.6), 0, generator).exp()
+    stretch = _uniform(n, -0.15, 0.15, generator).exp()
+    parts = (sizes * torch.stack([scale * stretch, scale / stretch], 1)).round().clamp(min=1).minimum(sizes)
+    place = torch.stack([torch.rand(n, generator=generator) for _ in range(2)], 1)
+    starts = (place * (sizes - parts + 1)).floor()
+    return torch.stack([starts, starts + parts], 2).flatten(1).int()
 
 
 def _zoomed(images: Tensor, boxes: Tensor) -> Tensor:
@@ -161,7 +164,7 @@ def augment(images: Tensor, names: Sequence[str], generator: Generator, flipped:
         if chosen is not None:
             images, chosen = mirrored(images, chosen), None
         if name == "flip":
-            chosen = _half(images, generator) if flipped is None else flipped
+            chosen = half_of(len(images), generator) if flipped is None else flipped
         else:
             images = AUGMENTATIONS[name](images, generator)
     return images if chosen is None else mirrored(images, chosen)

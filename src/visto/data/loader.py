@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from visto import native
+from visto.data.augment import augment, half_of, zoom_boxes
 from visto.data.cache import Pixels
 from visto.threads import for_each
 
@@ -59,6 +60,22 @@ def gather(pixels: Pixels, rows: Tensor) -> Tensor:
     return steps
 
 
+def gather_augmented(pixels: Pixels, rows: Tensor, names: Sequence[str], generator: Generator) -> Tensor:
+    """The fitted images of some items, augmented.
+
+    It is ``augment(gather(pixels, rows), names, generator)``, but that a ``zoom`` that is first, or behind a ``flip``,
+    takes its part from a small image as it is stored: enlarged once instead of twice.
+    """
+    flips = tuple(names[:1]) == ("flip",)
+    if pixels.stored is None or tuple(names[flips : flips + 1]) != ("zoom",):
+        return augment(gather(pixels, rows), names, generator)
+    sizes = pixels.stored[rows]
+    chosen = half_of(len(rows), generator) if flips else None
+    boxes = zoom_boxes(sizes, generator)
+    images = _enlarged(pixels.storage, pixels.rows[rows], sizes, boxes, chosen)
+    return augment(images, names[flips + 1 :], generator)
+
+
 def padded(pixels: Pixels, rows: Tensor, places: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Some sequences as one batch N×T×…, the shorter ones followed by repeats of their last step, and their lengths.
 
@@ -82,26 +99,34 @@ def _records(pixels: Pixels, places: Tensor) -> Tensor:
     return torch.from_numpy(pixels.storage.permute(0, 2, 3, 1).numpy()[places.numpy()]).permute(0, 3, 1, 2)
 
 
-def _enlarged(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor:
-    """Some records, those of small images (of ``sizes``, N×2) brought to the size of all."""
-    out = native.enlarged_records(storage, places, sizes)
-    return _enlarged_by_torch(storage, places, sizes) if out is None else out
+def _enlarged(
+    storage: Tensor, places: Tensor, sizes: Tensor, boxes: Tensor | None = None, chosen: Tensor | None = None
+) -> Tensor:
+    """Some records, of ``sizes`` (N×2), or a box of each (N×4), at the size of all; the chosen ones mirrored."""
+    out = native.zoomed_records(storage, places, sizes, boxes, chosen)
+    return _enlarged_by_torch(storage, places, sizes, boxes, chosen) if out is None else out
 
 
-def _enlarged_by_torch(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor:
+def _enlarged_by_torch(
+    storage: Tensor, places: Tensor, sizes: Tensor, boxes: Tensor | None, chosen: Tensor | None
+) -> Tensor:
     _, channels, height, width = storage.shape
     records = storage.permute(0, 2, 3, 1).flatten(1)
     out = np.empty((len(places), height, width, channels), np.uint8)
-    asked = [(place, *size) for place, size in zip(places.tolist(), sizes.tolist(), strict=True)]
 
     def fill(i: int) -> None:
-        place, tall, wide = asked[i]
-        image = records[place, : tall * wide * channels].view(1, tall, wide, channels).permute(0, 3, 1, 2)
-        if (tall, wide) != (height, width):
+        tall, wide = sizes[i].tolist()
+        image = records[places[i], : tall * wide * channels].view(1, tall, wide, channels).permute(0, 3, 1, 2)
+        if chosen is not None and chosen[i]:
+            image = image.flip(3)
+        if boxes is not None:
+            top, bottom, left, right = boxes[i].tolist()
+            image = image[:, :, top:bottom, left:right]
+        if image.shape[2:] != (height, width):
             image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True)
         out[i] = image[0].permute(1, 2, 0).numpy()
 
-    for_each(len(asked), fill)
+    for_each(len(places), fill)
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 

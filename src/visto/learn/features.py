@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visto.data.augment import augment, mixup
+from visto.data.augment import mixup
 from visto.data.cache import Pixels
-from visto.data.loader import gather
+from visto.data.loader import gather, gather_augmented
 from visto.errors import ResourceError, UsageError
 from visto.files import Growing
 from visto.learn.engine import Engine
@@ -121,10 +121,11 @@ class FeatureFeed:
         self.kept, self.kept_validation = list(each[:-1]), each[-1]
 
     def _run(self, frozen: nn.Module, engine: Engine, pixels: Pixels, view: int, rows: Tensor) -> Tensor:
-        images = gather(pixels, rows)
         if view:
             random = generator(self.recipe.seed, f"view {view}", int(rows[0]))
-            images = augment(images, self.recipe.augmentation, random)
+            images = gather_augmented(pixels, rows, self.recipe.augmentation, random)
+        else:
+            images = gather(pixels, rows)
         kind = next(frozen.parameters()).dtype
         out: Tensor = frozen(engine.images(self.normalise(images).to(kind)))
         return out.cpu()

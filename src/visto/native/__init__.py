@@ -5,6 +5,6 @@ Not so those of ``winograd`` and ``norm``, which have other bits: whether a run 
 """
 
 from visto.native.library import begin_building
-from visto.native.pixels import enlarged, enlarged_records, normalised, zoomed
+from visto.native.pixels import enlarged, normalised, zoomed, zoomed_records
 
-__all__ = ["begin_building", "enlarged", "enlarged_records", "normalised", "zoomed"]
+__all__ = ["begin_building", "enlarged", "normalised", "zoomed", "zoomed_records"]

@@ -6,6 +6,7 @@ more are made: there a share may lie halfway between two such numbers. Build wit
 before it subtracts. */
 
 #include <math.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,33 @@ before it subtracts. */
 #endif
 
 enum { GROUP = 8, REACH = 2 * GROUP }; /* numbers of a line that are made at once, and the bytes that they are made from */
+enum { MOST_THREADS = 64, PIECE_ROWS = 128 };
+
+/* What several threads do together: each takes the next of `n` pieces until there is none. */
+typedef struct Job {
+    void (*work)(struct Job *);
+    int64_t n, next;
+} Job;
+
+static int64_t take_piece(Job *job) {
+    return __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED);
+}
+
+static void *help(void *job) {
+    ((Job *)job)->work(job);
+    return NULL;
+}
+
+/* Gives 1 where pieces are left, since none of the threads had the memory. A thread that cannot be had is done without. */
+static int work_together(Job *job, int32_t threads) {
+    pthread_t others[MOST_THREADS];
+    int32_t started = 0;
+    if (threads > job->n) threads = (int32_t)job->n;
+    while (started + 1 < threads && started < MOST_THREADS && !pthread_create(&others[started], NULL, help, job)) started++;
+    job->work(job);
+    while (started) pthread_join(others[--started], NULL);
+    return job->next < job->n;
+}
 
 /* Which two pixels of an axis make one, and the share of the second. */
 typedef struct {
@@ -125,7 +153,8 @@ static void blend_down(const uint8_t *restrict first, const uint8_t *restrict se
         _mm_storeu_si128((__m128i *)(out + i), _mm_packus_epi16(low, high));
     }
 #endif
-    for (; i < n; i++) out[i] = blended(first[i], second[i], share, shift);
+#pragma omp simd
+    for (int32_t k = i; k < n; k++) out[k] = blended(first[k], second[k], share, shift);
 }
 
 /* What lines of so many pixels are made with. */
@@ -180,44 +209,75 @@ static void enlarge(const Tools *tools, const uint8_t *image, int32_t height, in
     }
 }
 
-/* Bring a box of every `step`th image, from the one at `start`, to `tall` rows of `wide` pixels; no box has more.
+/* Images that are brought to `tall` rows of `wide` pixels, all of them into `out`. */
+typedef struct {
+    Job job;
+    const uint8_t *records;
+    int64_t record_bytes;
+    const int64_t *places;
+    const int32_t *sizes, *boxes;
+    const uint8_t *mirrored;
+    uint8_t *out;
+    int32_t tall, wide, channels;
+} Zoom;
 
-`channels` is 1 or 3. `boxes` (n×4) are top, bottom, left and right in whole pixels within the image, the ends excluded;
-where `mirrored` (n) is not 0, they are those of the image mirrored left and right. Gives 0, or 1 where there is no memory. */
-int visto_zoom(const uint8_t *images, uint8_t *out, int32_t height, int32_t width, int32_t tall, int32_t wide,
-               int32_t channels, const int32_t *boxes, const uint8_t *mirrored, int64_t n, int64_t start, int64_t step) {
-    int64_t image_bytes = (int64_t)height * width * channels, out_bytes = (int64_t)tall * wide * channels;
+static void zoom(Job *job) {
+    const Zoom *z = (const Zoom *)job;
+    int64_t out_bytes = (int64_t)z->tall * z->wide * z->channels;
+    int32_t widest = 0;
+    for (int64_t i = 0; i < job->n; i++) widest = z->sizes[2 * i + 1] > widest ? z->sizes[2 * i + 1] : widest;
     Tools tools;
-    int failed = take_out(&tools, width, tall, wide, channels);
-    for (int64_t i = start; i < n && !failed; i += step)
-        enlarge(&tools, images + i * image_bytes, height, width, channels, boxes + 4 * i, mirrored[i], out + i * out_bytes, tall,
-                wide);
+    if (!take_out(&tools, widest, z->tall, z->wide, z->channels))
+        for (int64_t i; (i = take_piece(job)) < job->n;) {
+            const uint8_t *image = z->records + z->places[i] * z->record_bytes;
+            int32_t height = z->sizes[2 * i], width = z->sizes[2 * i + 1], all[4] = {0, height, 0, width};
+            const int32_t *box = z->boxes ? z->boxes + 4 * i : all;
+            int mirrored = z->mirrored && z->mirrored[i];
+            if (box == all && !mirrored && height == z->tall && width == z->wide)
+                memcpy(z->out + i * out_bytes, image, out_bytes);
+            else
+                enlarge(&tools, image, height, width, z->channels, box, mirrored, z->out + i * out_bytes, z->tall, z->wide);
+        }
     put_away(&tools);
-    return failed;
 }
 
-/* Bring every `step`th of n images, from the one at `start`, to `tall` rows of `wide` pixels. It is the one at `places` among
-records of so many bytes, of as many rows and pixels a row as `sizes` (n×2) say: no more. Gives 1 where there is no memory. */
-int visto_enlarge(const uint8_t *records, const int64_t *places, const int32_t *sizes, uint8_t *out, int32_t tall,
-                  int32_t wide, int32_t channels, int64_t n, int64_t start, int64_t step) {
-    int64_t record_bytes = (int64_t)tall * wide * channels;
-    Tools tools;
-    int failed = take_out(&tools, wide, tall, wide, channels);
-    for (int64_t i = start; i < n && !failed; i += step) {
-        const uint8_t *image = records + places[i] * record_bytes;
-        int32_t height = sizes[2 * i], width = sizes[2 * i + 1], box[4] = {0, height, 0, width};
-        if (height == tall && width == wide)
-            memcpy(out + i * record_bytes, image, record_bytes);
-        else
-            enlarge(&tools, image, height, width, channels, box, 0, out + i * record_bytes, tall, wide);
-    }
-    put_away(&tools);
-    return failed;
+/* Bring a box of each of n images to `tall` rows of `wide` pixels; no box has more.
+
+They lie at `places` among records of so many bytes, and have as many rows and pixels a row as `sizes` (n×2) say. `channels`
+is 1 or 3. `boxes` (n×4; NULL: the whole of each) are top, bottom, left and right in whole pixels within the image, the ends
+excluded; where `mirrored` (n, or NULL) is not 0, they are those of the image mirrored left and right. Gives 0, or 1 where
+there is no memory. */
+int visto_zoom(const uint8_t *records, int64_t record_bytes, const int64_t *places, const int32_t *sizes, const int32_t *boxes,
+               const uint8_t *mirrored, uint8_t *out, int32_t tall, int32_t wide, int32_t channels, int64_t n, int32_t threads) {
+    Zoom all = {{zoom, n, 0}, records, record_bytes, places, sizes, boxes, mirrored, out, tall, wide, channels};
+    return work_together(&all.job, threads);
+}
+
+/* `rows` rows of so many numbers, some of them a piece. */
+typedef struct {
+    Job job;
+    const uint8_t *pixels;
+    float *out;
+    int64_t rows, numbers;
+    const float *mean, *std;
+} Normalise;
+
+static void normalise(Job *job) {
+    const Normalise *all = (const Normalise *)job;
+    int64_t numbers = all->numbers;
+    for (int64_t piece; (piece = take_piece(job)) < job->n;)
+        for (int64_t row = piece * PIECE_ROWS; row < (piece + 1) * PIECE_ROWS && row < all->rows; row++) {
+            const uint8_t *restrict pixels = all->pixels + row * numbers;
+            const float *restrict mean = all->mean, *restrict std = all->std;
+            float *restrict out = all->out + row * numbers;
+#pragma omp simd
+            for (int64_t k = 0; k < numbers; k++) out[k] = ((float)pixels[k] - mean[k]) / std[k];
+        }
 }
 
 /* (pixel - mean) / std of `rows` rows of so many numbers; `mean` and `std` have one for each number of a row. */
-void visto_normalise(const uint8_t *restrict pixels, float *restrict out, int64_t rows, int64_t numbers,
-                     const float *restrict mean, const float *restrict std) {
-    for (int64_t row = 0; row < rows; row++)
-        for (int64_t i = row * numbers, k = 0; k < numbers; i++, k++) out[i] = ((float)pixels[i] - mean[k]) / std[k];
+void visto_normalise(const uint8_t *pixels, float *out, int64_t rows, int64_t numbers, const float *mean, const float *std,
+                     int32_t threads) {
+    Normalise all = {{normalise, (rows + PIECE_ROWS - 1) / PIECE_ROWS, 0}, pixels, out, rows, numbers, mean, std};
+    work_together(&all.job, threads);
 }

@@ -1,8 +1,6 @@
 """The loops on tensors: uint8 images N×C×H×W whose colours lie together, and as many threads as torch would take."""
 
 import ctypes
-from collections.abc import Callable
-from threading import Thread
 
 import numpy as np
 import torch
@@ -21,20 +19,11 @@ def zoomed(images: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor | None:
 
     Where ``mirrored`` (N, bool), the image is first mirrored left and right. None where this cannot be had.
     """
-    n, channels, height, width = images.shape
+    n, _, height, width = images.shape
     if max(height, width) >= _TOO_LONG or not _suits(images) or (loops := library("pixels")) is None:
         return None
-    out = _empty((n, height, width, channels), np.uint8)
-    boxes, flags = boxes.to(torch.int32).contiguous(), mirrored.to(torch.uint8).contiguous()
-    size = [ctypes.c_int32(number) for number in (height, width, height, width, channels)]
-    threads = _threads(n)
-
-    def part(first: int) -> int:
-        share = [ctypes.c_int64(number) for number in (n, first, threads)]
-        return int(loops.visto_zoom(pointer(images), pointer(out), *size, pointer(boxes), pointer(flags), *share))
-
-    _together(part, threads)
-    return out
+    sizes = torch.tensor([[height, width]]).expand(n, 2)
+    return _zoomed(loops, images, torch.arange(n), sizes, (height, width), boxes, mirrored)
 
 
 def enlarged(images: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor | None:
@@ -48,38 +37,49 @@ def enlarged(images: Tensor, box: tuple[int, int, int, int], size: tuple[int, in
         return None
     if not _suits(images) or (loops := loaded_library("pixels")) is None:
         return None
-    n, channels, height, width = images.shape
-    out = _empty((n, *size, channels), np.uint8)
-    boxes, flags = (ctypes.c_int32 * (4 * n))(*(top, top + tall, left, left + wide) * n), (ctypes.c_uint8 * n)()
-    share = [ctypes.c_int64(number) for number in (n, 0, 1)]
-    if loops.visto_zoom(pointer(images), pointer(out), height, width, *size, channels, boxes, flags, *share):
-        raise MemoryError
-    return out
+    n, _, height, width = images.shape
+    sizes, boxes = torch.tensor([[height, width]] * n), torch.tensor([[top, top + tall, left, left + wide]] * n)
+    return _zoomed(loops, images, torch.arange(n), sizes, size, boxes, threads=1)
 
 
-def enlarged_records(storage: Tensor, places: Tensor, sizes: Tensor) -> Tensor | None:
+def zoomed_records(
+    storage: Tensor, places: Tensor, sizes: Tensor, boxes: Tensor | None = None, mirrored: Tensor | None = None
+) -> Tensor | None:
     """Images at the size of ``storage`` (M×C×H×W), each as torch resizes uint8: N×C×H×W.
 
     They begin at its records ``places`` (N), colours together, and are as high and wide as ``sizes`` (N×2) say: not
-    larger. None where this cannot be had, or not at once for a few.
+    larger. ``boxes`` and ``mirrored`` are as for ``zoomed`` (None: the whole of each, and none). None where this cannot
+    be had, or not at once for a few.
     """
     _, channels, height, width = storage.shape
-    n = len(places)
     if max(height, width) >= _TOO_LONG or not _suits(storage):
         return None
-    find = library if n * height * width * channels >= _WORTH_IT else loaded_library
+    find = library if len(places) * height * width * channels >= _WORTH_IT else loaded_library
     if (loops := find("pixels")) is None:
         return None
-    out = _empty((n, height, width, channels), np.uint8)
+    return _zoomed(loops, storage, places, sizes, (height, width), boxes, mirrored)
+
+
+def _zoomed(
+    loops: ctypes.CDLL,
+    records: Tensor,
+    places: Tensor,
+    sizes: Tensor,
+    size: tuple[int, int],
+    boxes: Tensor | None,
+    mirrored: Tensor | None = None,
+    threads: int = 0,
+) -> Tensor:
+    """Boxes of some ``records``, at one ``size``. Raises MemoryError."""
+    n, (channels, tall, wide) = len(places), records.shape[1:]
+    out = _empty((n, *size, channels), np.uint8)
     places, sizes = places.to(torch.int64).contiguous(), sizes.to(torch.int32).contiguous()
-    threads = _threads(n)
-
-    def part(first: int) -> int:
-        where = map(pointer, (storage, places, sizes, out))
-        share = [ctypes.c_int64(number) for number in (n, first, threads)]
-        return int(loops.visto_enlarge(*where, height, width, channels, *share))
-
-    _together(part, threads)
+    boxes = None if boxes is None else boxes.to(torch.int32).contiguous()
+    mirrored = None if mirrored is None else mirrored.to(torch.uint8).contiguous()
+    where = (pointer(tensor) for tensor in (places, sizes, boxes, mirrored, out))
+    amount = ctypes.c_int64(n), threads or torch.get_num_threads()
+    if loops.visto_zoom(pointer(records), ctypes.c_int64(channels * tall * wide), *where, *size, channels, *amount):
+        raise MemoryError
     return out
 
 
@@ -95,16 +95,8 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor | None:
     n, channels, height, width = images.shape
     out = _empty((n, height, width, channels), np.float32)
     of_row = [tensor.flatten().repeat(width) for tensor in (mean, std)]
-    numbers, threads = len(of_row[0]), _threads(n)
-    borders = [n * height * k // threads for k in range(threads + 1)]
-
-    def part(k: int) -> int:
-        begin, rows = borders[k] * numbers, borders[k + 1] - borders[k]
-        amount = ctypes.c_int64(rows), ctypes.c_int64(numbers)
-        loops.visto_normalise(pointer(images, begin), pointer(out, 4 * begin), *amount, *map(pointer, of_row))
-        return 0
-
-    _together(part, threads)
+    amount = ctypes.c_int64(n * height), ctypes.c_int64(width * channels)
+    loops.visto_normalise(pointer(images), pointer(out), *amount, *map(pointer, of_row), torch.get_num_threads())
     return out
 
 
@@ -123,30 +115,6 @@ def _empty(shape_nhwc: tuple[int, int, int, int], dtype: DTypeLike) -> Tensor:
     return torch.from_numpy(np.empty(shape_nhwc, dtype).transpose(0, 3, 1, 2))
 
 
-def pointer(tensor: Tensor | None, offset: int = 0) -> ctypes.c_void_p:
-    """Where its numbers lie, so many bytes on; nowhere for None."""
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr() + offset)
-
-
-def _threads(images: int) -> int:
-    return max(1, min(torch.get_num_threads(), images))
-
-
-def _together(part: Callable[[int], int], threads: int) -> None:
-    """Call ``part`` of 0, 1, … to before ``threads``, all at once: a loop in C holds no lock.
-
-    Raises MemoryError where one gives 1. ``part`` itself holds what it works on: a thread may outlive an interrupt.
-    """
-    failed = [1] * threads
-
-    def run(k: int) -> None:
-        failed[k] = part(k)
-
-    others = [Thread(target=run, args=(k,)) for k in range(1, threads)]
-    for other in others:
-        other.start()
-    run(0)
-    for other in others:
-        other.join()
-    if any(failed):
-        raise MemoryError
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Where its numbers lie; nowhere for None."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
