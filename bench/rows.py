@@ -192,7 +192,8 @@ _SPEEDS = ("latency_p50_ms", "latency_p90_ms", "decoded_p50_ms", "decoded_p90_ms
 
 # the smallest nets that still get there, chosen on validation images; shell-proof: no spaces
 _SMALL_COLOUR = ("--model", "speedrun", "--set", "widths=[16,32,64]", "--epochs", "0.6", "--batch-size", "250")
-_SMALL_GREY = ("--model", "speedrun", "--set", "widths=[16,32,32]", "--epochs", "0.5", "--batch-size", "250")
+_SMALLEST = ("--model", "speedrun", "--set", "widths=[16,32,32]", "--batch-size", "250")
+_SMALL_GREY = (*_SMALLEST, "--epochs", "0.5")
 
 _ROWS = (
     Row(
@@ -263,7 +264,7 @@ _ROWS = (
     Row(
         name="mnist-99",
         shows="MNIST to 0.990 in eight seconds",
-        contenders=(Visto(data="mnist", options=_SMALL_GREY),),
+        contenders=(Visto(data="mnist", options=(*_SMALLEST, "--epochs", "0.4")),),
         repeats=3,
         claims=(Target(least=0.990, within=8),),
     ),
