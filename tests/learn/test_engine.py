@@ -44,7 +44,8 @@ def natively(monkeypatch: pytest.MonkeyPatch, seconds: float, gap: float = 0.0, 
     """What is chosen where a step with native kernels takes so long, and one without a tenth of a second."""
     monkeypatch.setattr(engine, "has_fast_bf16", lambda device: True)
     monkeypatch.setattr(winograd, "can_convolve", lambda: True)
-    monkeypatch.setattr(engine, "disagreement", lambda *a: gap if a[2].kernels == "native" else 0.0)
+    monkeypatch.setattr(engine, "disagreement", lambda *_: 0.0)
+    monkeypatch.setattr(engine, "kernel_gap", lambda *_: gap)
     monkeypatch.setattr(engine, "_trial", lambda e, *_: lambda: seconds if e.kernels == "native" else 0.1)
     return choose("auto", "cpu", Convolution(32, outputs), torch.zeros(1, 32, 2, 2))
 
@@ -55,8 +56,8 @@ def natively(monkeypatch: pytest.MonkeyPatch, seconds: float, gap: float = 0.0, 
         ({"seconds": 0.05}, "native"),
         ({"seconds": 0.13}, "native"),
         ({"seconds": 0.2}, "torch"),
-        ({"seconds": 0.05, "gap": 0.39}, "native"),
-        ({"seconds": 0.05, "gap": 0.4}, "torch"),
+        ({"seconds": 0.05, "gap": 0.09}, "native"),
+        ({"seconds": 0.05, "gap": 0.1}, "torch"),
         ({"seconds": 0.05, "outputs": 24}, "torch"),
     ],
 )
@@ -66,7 +67,7 @@ def test_native_kernels_are_taken_where_they_suit_agree_and_are_not_slower(
     found = natively(monkeypatch, **how)
     assert found.kernels == kernels and Engine.of(found.decisions()) == found
     assert ("convolutions by Winograd" in found.reason) == (kernels == "native")
-    assert ("differ from fp32 by 40%" in found.reason) == (how.get("gap") == 0.4)
+    assert ("differs from fp32 by 10%" in found.reason) == (how.get("gap") == 0.1)
 
 
 def test_native_kernels_are_missed_where_a_run_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:

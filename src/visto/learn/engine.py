@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from visto.errors import ResourceError, UsageError
+from visto.learn.kernel_gap import Layer, kernel_gap
 from visto.models.convolution import Convolution
-from visto.models.norm import Norm
 from visto.native import winograd
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -24,9 +24,8 @@ DEVICES = ("cpu", "cuda")
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 # bf16 keeps 8 bits: with sound kernels the logits of a fresh model differ by about 0.5 % of their spread, with a
-# broken one by more than the spread itself
+# broken one by more than the spread itself; a layer by native kernels differs by 2 %, by broken ones by 50 % or more
 _TOLERANCE = 0.1
-_MORE_TOLERANCE = 0.4  # for Winograd's method: 10 to 37 % for fresh models that learn as well; faults tried: 40 to 99 %
 _ROUNDS = 3
 _DOUBTS = 6  # more of them, before anything but the first candidate is taken
 _CLEARLY = 0.7  # of the first candidate's time: less is noise on a shared machine
@@ -148,9 +147,10 @@ def _natively(plain: Engine, model: nn.Module, images: Tensor) -> Engine:
     if not can or not any(part.suits() for part in _with_kernels(model)) or not winograd.can_convolve():
         return plain
     native = replace(plain, kernels="native")
-    gap = disagreement(model, images, native)
-    if not gap < _MORE_TOLERANCE:
-        return replace(plain, reason=f"{plain.reason}; without native kernels: they differ from fp32 by {gap:.0%}")
+    gap = kernel_gap(native.module(copy.deepcopy(model)).train(), native.images(images), native.autocast)
+    if not gap < _TOLERANCE:
+        words = f"without native kernels: a layer by them differs from fp32 by {gap:.0%}"
+        return replace(plain, reason=f"{plain.reason}; {words}")
     seconds, best = _timed([_trial(engine, model, images) for engine in (native, plain)])
     known |= {name: min(known[name], round(seconds[1], 5)), f"{name} native": round(seconds[0], 5)}
     if best == 1:
@@ -182,8 +182,8 @@ def _timed(steps: Sequence[Callable[[], float]]) -> tuple[list[float], int]:
     return seconds, best
 
 
-def _with_kernels(module: nn.Module) -> list[Convolution | Norm]:
-    return [part for part in module.modules() if isinstance(part, Convolution | Norm)]
+def _with_kernels(module: nn.Module) -> list[Layer]:
+    return [part for part in module.modules() if isinstance(part, Layer)]
 
 
 def _trial(engine: Engine, model: nn.Module, images: Tensor) -> Callable[[], float]:

@@ -26,8 +26,12 @@ class Convolution(nn.Conv2d):
         there = winograd.suits(self.in_channels, self.out_channels)
         return there and (first or winograd.suits(self.out_channels, self.in_channels))
 
+    def is_native(self, x: Tensor) -> bool:
+        """Whether ``x`` is convolved by Winograd's method."""
+        return self.native and self.suits(first=not x.requires_grad)
+
     def forward(self, x: Tensor) -> Tensor:
-        if self.native and self.suits(first=not x.requires_grad):
+        if self.is_native(x):
             out: Tensor = _Winograd.apply(x, self.weight, self.pooled)  # type: ignore[no-untyped-call]
             return out
         if answers.pays(x, self.weight):

@@ -36,8 +36,12 @@ class Norm(nn.Module):
         """Whether our own loops can be used."""
         return isinstance(self.activation, nn.GELU) and len(self.bias) % _GROUP == 0
 
+    def is_native(self, x: Tensor) -> bool:
+        """Whether our own loops run on ``x``."""
+        return self.native and self.suits()
+
     def forward(self, x: Tensor) -> Tensor:
-        native = self.native and self.suits()
+        native = self.is_native(x)
         if native and self.training:
             made, mean, variance = _NormGelu.apply(x, self.bias)  # type: ignore[no-untyped-call]
             self.running_mean.lerp_(mean, self.momentum)

@@ -6,6 +6,7 @@ compiler with OpenMP; these functions may only be called where ``can_convolve``.
 """
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -64,6 +65,16 @@ def gradient_of_filters(images: Tensor, gradient: Tensor, bits: Tensor | None) -
     room = room_to_work(own.visto_room_back, inputs, outputs, threads)
     own.visto_convolve_back(*map(pointer, (images, gradient, bits, taps, room)), *sizes, threads)
     return taps.permute(3, 2, 0, 1)
+
+
+def picks(bits: Tensor, size: Sequence[int]) -> Tensor:
+    """Which pixel of each 2×2 the bits say, row by row from 0 to 3, for pooled images of this size (N×C×H×W)."""
+    n, channels, down, across = size
+    words = bits.view(n, down, across, channels // _GROUP, 2, 1)
+    lanes = torch.arange(_GROUP)
+    lanes = lanes // 2 + lanes % 2 * (_GROUP // 2)  # the even ones first
+    right, lower = (words >> lanes & 1).reshape(n, down, across, -1, 2, _GROUP).long().unbind(4)
+    return (2 * lower + right).flatten(3).permute(0, 3, 1, 2)
 
 
 def _convolve(
