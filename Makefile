@@ -47,6 +47,7 @@ $(BIN)/visto: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m compileall -q src  # pip compiles what it copies, not what it leaves in place
 	@touch $@
 
 .venv/dev: $(BIN)/visto

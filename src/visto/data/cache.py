@@ -248,18 +248,16 @@ def _from_arrays(items: Sequence[Item], fit: Fit, progress: Progress) -> Pixels:
             refused |= _fill(storage, places, array, row_of[places], fit, progress)
         digests[places], sizes[places] = row_digests(array, row_of[places]), array.shape[1:3]
     kept = np.delete(np.arange(len(items)), list(refused))
+    entries = [Entry(id=item.id, status="kept") for item in items]
+    for place, reason in refused.items():
+        entries[place] = Entry(id=items[place].id, status="rejected", reason=reason)
     return Pixels(
         storage=storage,
         rows=torch.from_numpy(row_of[kept] if leaves else kept),
         items=tuple(items[place] for place in kept.tolist()),
         digests=torch.from_numpy(digests[kept]),
         sizes=torch.from_numpy(sizes[kept]),
-        entries=tuple(
-            Entry(id=item.id, status="rejected", reason=refused[place])
-            if place in refused
-            else Entry(id=item.id, status="kept")
-            for place, item in enumerate(items)
-        ),
+        entries=tuple(entries),
     )
 
 

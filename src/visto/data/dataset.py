@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,8 +136,10 @@ class Dataset:
 
     def counts(self, items: Sequence[Item] | None = None) -> list[int]:
         """Images of each class, in the order of ``classes``."""
+        targets = [item.target for item in (self.items if items is None else items) if item.target is not None]
+        shared = {id(target): target for target in targets}  # often a few, shared by many images
         found = [0] * len(self.classes)
-        for item in self.items if items is None else items:
-            for index in item.target.classes if item.target is not None else ():
-                found[index] += 1
+        for key, n in Counter(map(id, targets)).items():
+            for index in shared[key].classes:
+                found[index] += n
         return found

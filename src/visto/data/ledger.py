@@ -30,6 +30,9 @@ def merge(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
     A later "kept" does not undo a repair or a rejection.
     """
+    entries = tuple(entries)
+    if len({entry.id for entry in entries}) == len(entries):
+        return entries
     by_id: dict[str, Entry] = {}
     for entry in entries:
         before = by_id.get(entry.id)

@@ -16,6 +16,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from visto.data.dataset import Dataset, Item
 from visto.errors import DataError
@@ -75,13 +76,15 @@ def assign(dataset: Dataset, *, seed: int = 0) -> Dataset:
 def _drawn(dataset: Dataset, pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> Dataset:
     if any(item.group is not None for item in pool):
         drawn = _by_groups(pool, parts, seed)
-    elif any(isinstance(item.target, Labels | Boxes) for item in pool):
+    elif {type(item.target) for item in pool} & {Labels, Boxes}:
         drawn = _by_labels(pool, parts, seed)
     else:
         drawn = _by_items(pool, parts, seed)
-    moves = ((item, drawn.get(item.id, item.split)) for item in dataset.items)
-    items = tuple(item if item.split == split else replace(item, split=split) for item, split in moves)
-    return replace(dataset, items=items)
+    items = [
+        item if item.split == (split := drawn.get(item.id, item.split)) else replace(item, split=split)
+        for item in dataset.items
+    ]
+    return replace(dataset, items=tuple(items))
 
 
 def _order(seed: int, name: str) -> bytes:
@@ -100,7 +103,7 @@ def _by_items(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[s
         by_class[_classes_of(item)[0]].append(item.id)
     drawn: dict[str, Split] = {}
     for ids in by_class.values():
-        ids.sort(key=lambda id: _order(seed, id))
+        ids.sort(key=partial(_order, seed))
         start = 0
         for part in parts:
             stop = min(start + part.of(len(ids)), len(ids) - 1)
@@ -118,7 +121,7 @@ def _by_labels(pool: Sequence[Item], parts: Sequence[_Part], seed: int) -> dict[
     """
     classes_of = {item.id: _classes_of(item) for item in pool}
     ids_of: dict[int, list[str]] = defaultdict(list)
-    for id in sorted(classes_of, key=lambda id: _order(seed, id)):
+    for id in sorted(classes_of, key=partial(_order, seed)):
         for c in classes_of[id]:
             ids_of[c].append(id)
     left = {c: len(ids) for c, ids in ids_of.items()}

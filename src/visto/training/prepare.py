@@ -5,13 +5,12 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from visto.bundle import Bundle, seen_before
 from visto.data.cache import Pixels, materialise, take
-from visto.data.dataset import Clip, Dataset
+from visto.data.dataset import Clip, Dataset, PixelRow, Steps
 from visto.data.ledger import Entry, merge
 from visto.data.loader import gather
 from visto.errors import DataError
@@ -134,7 +133,7 @@ def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: P
                 expected="boxes to learn from",
                 hint="see the ledger",
             )
-    elif any(isinstance(item.target, Labels) for item in train.items):
+    elif Labels in {type(item.target) for item in train.items}:
         _check_some_differ(present, len(train.items))
     elif len(named) < 2:
         raise DataError(
@@ -171,7 +170,7 @@ def check_learnable(dataset: Dataset, train: Pixels, validation: Pixels, test: P
 
 def _have_places(pixels: Pixels) -> bool:
     """Whether the targets say where things are."""
-    return any(isinstance(item.target, Boxes) for item in pixels.items)
+    return Boxes in {type(item.target) for item in pixels.items}
 
 
 def _check_some_differ(present: Sequence[int], images: int) -> None:
@@ -193,13 +192,14 @@ def stamps(pixels: Pixels) -> dict[str, tuple[int, int]]:
     """Size and time of change of every file by the id of its image, (0, 0) where it is gone."""
     found: dict[str, tuple[int, int]] = {}
     for item in pixels.items:
-        files = item.source.files if isinstance(item.source, Clip) else (item.source,)
-        if all(isinstance(file, Path) for file in files):
-            try:
-                stats = [os.stat(file) for file in files if isinstance(file, Path)]
-                found[item.id] = (sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
-            except OSError:
-                found[item.id] = (0, 0)
+        source = item.source
+        if isinstance(source, (PixelRow, Steps)):
+            continue
+        try:
+            stats = [os.stat(file) for file in (source.files if isinstance(source, Clip) else (source,))]
+            found[item.id] = (sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats))
+        except OSError:
+            found[item.id] = (0, 0)
     return found
 
 
