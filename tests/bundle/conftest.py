@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from visto.bundle import Manifest, write_bundle
+from visto.bundle import Manifest, write_bundle, write_key
 from visto.spec import Spec
 from visto.types import Figure
 
@@ -56,3 +56,9 @@ def bundle_path(
     tmp_path: Path, manifest: Manifest, weights: dict[str, torch.Tensor], seen: dict[str, torch.Tensor]
 ) -> Path:
     return write_bundle(tmp_path / "cats.visto", manifest, weights, seen)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    write_key(tmp_path / "my.key")
+    return tmp_path / "my.key"

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,15 +11,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
 from tests.bundle.signed_models import Case, bundle_case, content_of, export_case, exported, verified, write
 from tests.bundle.tampers import ORDER
@@ -38,7 +30,6 @@ from visto.bundle import (
     write_key,
 )
 from visto.bundle.envelope import Envelope, pack, signed_bytes, unpack
-from visto.bundle.keys import fingerprint
 from visto.bundle.plain_files import read_plain
 from visto.bundle.statement import digests_in, statement
 from visto.errors import ModelError, ResourceError, UsageError
@@ -48,12 +39,6 @@ JUDGE = pytest.mark.skipif(
     not (importlib.util.find_spec("model_signing") and importlib.util.find_spec("OpenSSL")),
     reason="model-signing and pyopenssl are not installed",
 )
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    write_key(tmp_path / "my.key")
-    return tmp_path / "my.key"
 
 
 @pytest.fixture(scope="module")
@@ -349,70 +334,6 @@ def test_the_name_of_a_model_may_be_no_text(case: Case, tmp_path: Path, key: Pat
     write(case.good, tmp_path).rename(odd)
     _signed(odd, key)
     verified(odd, trusted_keys([public_path(key)]))
-
-
-# keys
-
-
-def test_keys_are_as_others_read_them(key: Path) -> None:
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert key.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----")
-    public = public_path(key)
-    (found,) = trusted_keys([public])
-    assert found == fingerprint(read_private_key(key).public_key()) == sha256_file(public)
-
-
-def test_keys_are_never_overwritten(tmp_path: Path, key: Path) -> None:
-    before = content_of(tmp_path)
-    with pytest.raises(UsageError, match=r"my\.key exists already"):
-        write_key(key)
-    (tmp_path / "new.key.pub").write_bytes(b"mine")
-    with pytest.raises(UsageError, match=r"new\.key\.pub exists already"):
-        write_key(tmp_path / "new.key")
-    (tmp_path / "link.key").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="exists already"):
-        write_key(tmp_path / "link.key")
-    (tmp_path / "link.key").unlink()
-    assert content_of(tmp_path) == {**before, "new.key.pub": b"mine"}
-    with pytest.raises(ResourceError, match="cannot write"):
-        write_key(tmp_path / "no folder" / "my.key")
-
-
-def _pem(key: Any) -> tuple[bytes, bytes]:
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def test_other_keys_are_refused(tmp_path: Path, key: Path) -> None:
-    good = (key.read_bytes(), public_path(key).read_bytes())
-    pairs = {
-        "another curve": _pem(ec.generate_private_key(ec.SECP384R1())),
-        "a curve like it": _pem(ec.generate_private_key(ec.SECP256K1())),
-        "RSA": _pem(rsa.generate_private_key(65537, 2048)),
-        "two keys": (good[0] * 2, good[1] * 2),
-        "the other half": (good[1], good[0]),
-        "nothing": (b"", b""),
-        "no key": (b"-----BEGIN PRIVATE KEY-----\n", b"-----BEGIN PUBLIC KEY-----\n"),
-        "too long": (good[0] + b" " * 2**14, good[1] + b" " * 2**14),
-    }
-    for name, (private, public) in pairs.items():
-        (tmp_path / "private").write_bytes(private)
-        (tmp_path / "public").write_bytes(public)
-        with pytest.raises(UsageError):
-            read_private_key(tmp_path / "private")
-        with pytest.raises(UsageError):
-            trusted_keys([tmp_path / "public"])
-        assert name
-    for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(UsageError, match="cannot read the private key"):
-            read_private_key(path)
-        with pytest.raises(UsageError, match="cannot read the public key"):
-            trusted_keys([path])
-    locked = ec.generate_private_key(ec.SECP256R1())
-    content = locked.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
-    (tmp_path / "locked").write_bytes(content)
-    with pytest.raises(UsageError, match="locked by a passphrase"):
-        read_private_key(tmp_path / "locked")
 
 
 # the judge

@@ -1,75 +1,29 @@
 """The cache: everything decoded once, found again by content, and never wrong after damage."""
 
-import errno
 import io
-import itertools
 import os
-import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.crops import Crop, image, save, values
 from torch import Tensor
 
 from visto import files, native
 from visto.data import cache as cache_module
-from visto.data import dataset as dataset_module
-from visto.data.cache import Pixels, materialise
-from visto.data.dataset import Item, PixelRow, content_digest
+from visto.data.cache import materialise
+from visto.data.dataset import Item, content_digest
 from visto.data.decode import Decoded, decode
 from visto.data.store import Record, Store
 from visto.data.stored import cache_summary, clear_cache
-from visto.errors import DataError, ResourceError
 from visto.types import Size
-
-
-@dataclass
-class Crop:
-    """A Fit for tests: the upper left corner, as colour."""
-
-    side: int = 4
-    key: str = '{"fit": "crop"}'
-    at_least: Size | None = None
-    every: int = 0
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (3, self.side, self.side)
-
-    def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
-        return images_nchw[:, :, : self.side, : self.side].expand(-1, 3, -1, -1)
-
-    def stored_size(self, original: Size) -> Size:
-        return Size(height=self.side, width=self.side)
-
-    def to_store(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
-        return self(images_nchw, original)
-
-
-def image(value: int) -> Image.Image:
-    return Image.fromarray(np.full((6, 5, 3), value, np.uint8))
-
-
-def save(folder: Path, values: list[int], format: str = "png") -> list[Item]:
-    items = []
-    for value in values:
-        image(value).save(folder / f"{value}.{format}")
-        items.append(Item(id=f"{value}.{format}", source=folder / f"{value}.{format}"))
-    return items
-
-
-def values(pixels: Pixels) -> list[int]:
-    fitted = pixels.storage[pixels.rows]
-    assert (fitted == fitted[:, :1, :1, :1]).all() and fitted.dtype == torch.uint8
-    return fitted[:, 0, 0, 0].tolist()
 
 
 @pytest.fixture
@@ -271,90 +225,13 @@ def test_loops_are_built_for_many_images_only(tmp_path: Path, monkeypatch: pytes
     assert begun == ["pixels"]
 
 
-# --- disk
-
-
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = save(tmp_path, [10, 20])
-    materialise(items[:1], Crop(), threads=1)
-    calls = []
-
-    def full(handle: int, parts: Sequence[memoryview], start: int) -> int:
-        calls.append(start)
-        if len(calls) > 1:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return os.pwrite(handle, parts[0][:7], start)  # half a record, then the end
-
-    monkeypatch.setattr(os, "pwritev", full)
-    with pytest.raises(ResourceError, match="No space left") as caught:
-        materialise(items, Crop(), threads=1)
-    assert "VISTO_CACHE" in caught.value.hint
-    monkeypatch.undo()
-    os.environ["VISTO_CACHE"] = str(cache_folder_before(caught.value.message))
-    assert values(materialise(items, Crop(), threads=1)) == [10, 20]
-
-
-def test_a_system_that_writes_a_few_bytes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = save(tmp_path, list(range(0, 200, 10)))
-    sizes = itertools.cycle([1, 50, 5000])
-
-    def some(handle: int, parts: Sequence[memoryview], start: int) -> int:
-        return os.pwrite(handle, b"".join(parts)[: next(sizes)], start)
-
-    monkeypatch.setattr(os, "pwritev", some)
-    assert values(materialise(items, Crop(), threads=1)) == list(range(0, 200, 10))
-    assert values(materialise(items, Crop(), threads=1)) == list(range(0, 200, 10))
-
-
-def cache_folder_before(message: str) -> Path:
-    """The cache that the message names: undoing a patch undoes the fixture's too."""
-    return Path(message.split("the cache ")[1].split(":")[0]).parent.parent
-
-
-def test_a_file_size_limit_of_the_system(tmp_path: Path) -> None:
-    items = save(tmp_path, [10, 20, 30])
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-        with pytest.raises(ResourceError):
-            materialise(items, Crop(), threads=1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert values(materialise(items, Crop(), threads=1)) == [10, 20, 30]
-
-
-def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setenv("VISTO_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(ResourceError, match="cannot write to the cache") as caught:
-        materialise(save(tmp_path, [10]), Crop(), threads=1)
-    assert "VISTO_CACHE" in caught.value.hint
-    assert cache_summary() == () and clear_cache() == 0
-
-
-def test_a_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = save(tmp_path, [10, 20])
-    materialise(items[:1], Crop(), threads=1)
-    opened = os.open
-
-    def read_only(path: str | Path, flags: int, mode: int = 0o777) -> int:
-        if flags & (os.O_RDWR | os.O_WRONLY):
-            raise OSError(errno.EROFS, "Read-only file system")
-        return opened(path, flags, mode)
-
-    monkeypatch.setattr(os, "open", read_only)
-    assert values(materialise(items[:1], Crop(), threads=1)) == [10]
-    with pytest.raises(ResourceError, match="Read-only"):
-        materialise(items, Crop(), threads=1)
-
-
 # --- several at once
 
 WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_cache import Crop, values
+from crops import Crop, values
 from visto.data.cache import materialise
 from visto.data.dataset import Item
 folder, start = Path(sys.argv[2]), int(sys.argv[3])
@@ -410,60 +287,6 @@ def test_an_interruption_keeps_the_cache_usable(tmp_path: Path, monkeypatch: pyt
         materialise(items, Crop(), threads=2, progress=stopping)  # type: ignore[arg-type]
     assert threading.active_count() < 10
     assert values(materialise(items, Crop(), threads=2)) == list(range(30))
-
-
-# --- arrays
-
-
-def rows(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], wanted: list[int]) -> list[Item]:
-    return [Item(id=str(k), source=PixelRow(array, k)) for k in wanted]
-
-
-@pytest.mark.parametrize("writable", [True, False])
-def test_arrays_that_fit_are_not_copied(writable: bool, cache: Path) -> None:
-    array = np.random.default_rng(0).integers(0, 256, (10, 3, 4, 4), dtype=np.uint8).transpose(0, 2, 3, 1)
-    array.flags.writeable = writable
-
-    class Identity(Crop):
-        def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
-            return images_nchw
-
-    pixels = materialise(rows(array, [7, 2, 2]), Identity(), threads=1)
-    assert np.array_equal(pixels.storage[pixels.rows].permute(0, 2, 3, 1).numpy(), array[[7, 2, 2]])
-    assert pixels.rows.tolist() == [7, 2, 2] and pixels.sizes.tolist() == [[4, 4]] * 3
-    assert pixels.digests[1].equal(pixels.digests[2]) and not pixels.digests[0].equal(pixels.digests[1])
-    assert pixels.digests[0].numpy().tobytes() == content_digest(array[7])
-    if writable:
-        assert pixels.storage.data_ptr() == array.ctypes.data
-    assert [entry.status for entry in pixels.entries] == ["kept"] * 3
-    assert not any(cache.iterdir())
-
-
-def test_arrays_are_fitted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_BATCH", 3)
-    monkeypatch.setattr(dataset_module, "_DIGESTED_AT_ONCE", 3)
-    small = np.repeat(np.arange(8, dtype=np.uint8), 36).reshape(8, 6, 6, 1)
-    large = np.repeat(np.arange(100, 105, dtype=np.uint8), 49).reshape(5, 7, 7, 1)
-    items = [*rows(small, [5, 1, 0, 7]), *rows(large, [4, 0]), *rows(small, [2])]
-    pixels = materialise(items, Crop(), threads=1)
-    assert values(pixels) == [5, 1, 0, 7, 104, 100, 2]
-    assert pixels.sizes[:, 0].tolist() == [6, 6, 6, 6, 7, 7, 6] and pixels.storage.is_contiguous()
-    sources = [item.source for item in items if isinstance(item.source, PixelRow)]
-    assert pixels.digests.numpy().tobytes() == b"".join(content_digest(source.pixels) for source in sources)
-
-
-def test_an_array_that_cannot_be_treated_is_rejected_alone() -> None:
-    class NoBlack(Crop):
-        def __call__(self, images_nchw: Tensor, original: Size | None = None) -> Tensor:
-            if not images_nchw.amax((1, 2, 3)).all():
-                raise DataError("all black")
-            return super().__call__(images_nchw)
-
-    grey = np.repeat(np.arange(5, dtype=np.uint8), 36).reshape(5, 6, 6, 1)
-    pixels = materialise(rows(grey, [3, 0, 4, 0, 1]), NoBlack(), threads=1)
-    assert values(pixels) == [3, 4, 1] and [item.id for item in pixels.items] == ["3", "4", "1"]
-    assert [entry.reason for entry in pixels.entries] == ["", "all black", "", "all black", ""]
-    assert pixels.digests.numpy().tobytes() == b"".join(content_digest(grey[k]) for k in (3, 4, 1))
 
 
 # --- visto cache
