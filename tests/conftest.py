@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from visto.native import library, winograd
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the shared real data are skipped where it is not."""
@@ -23,3 +25,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Native kernels, built for a module of tests alone: skipped without a compiler or processor for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISTO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        library._library.cache_clear()
+        if not winograd.can_convolve():
+            pytest.skip("no AVX512-BF16, or no C compiler with OpenMP")
+        yield
+    library._library.cache_clear()

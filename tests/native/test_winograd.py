@@ -67,6 +67,19 @@ def test_it_is_a_convolution(n: int, inputs: int, outputs: int, height: int, wid
         assert gap(found, of_images_) < _NEAR
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sums_too_large_for_each_thread_are_shared_block_by_block(threads: int) -> None:
+    images, filters, gradient = of_images(200, 160, 8, 8), of_filters(128, 160), of_images(200, 128, 8, 8, seed=1)
+    exact = filters.double().requires_grad_()
+    (expected,) = torch.autograd.grad(F.conv2d(images.double(), exact, padding=1), exact, gradient.double())
+    torch.set_num_threads(threads)
+    found = winograd.gradient_of_filters(images, gradient, None)
+    assert gap(found, expected) < _NEAR
+    for row in range(3):
+        for column in range(3):
+            assert gap(found[:, :, row, column], expected[:, :, row, column]) < 2 * _NEAR
+
+
 @settings(deadline=None, max_examples=25)
 @given(outputs=st.sampled_from([32, 64, 96]), height=st.integers(2, 19), width=st.integers(2, 19))
 def test_pooling_takes_the_largest_and_its_gradient_goes_there(outputs: int, height: int, width: int) -> None:

@@ -37,7 +37,7 @@ class Norm(nn.Module):
         return isinstance(self.activation, nn.GELU) and len(self.bias) % _GROUP == 0
 
     def is_native(self, x: Tensor) -> bool:
-        """Whether our own loops run on ``x``."""
+        """Whether our own loops run on ``x`` in learning."""
         return self.native and self.suits()
 
     def forward(self, x: Tensor) -> Tensor:
